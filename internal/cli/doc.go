@@ -1,0 +1,2 @@
+// Package cli is the cobra commands, flags and exit codes. No logic lives here.
+package cli

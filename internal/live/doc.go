@@ -1,0 +1,2 @@
+// Package live is the only package that talks to a network: collecting objects, and Prometheus.
+package live
