@@ -1,0 +1,132 @@
+package snapshot
+
+import (
+	"reflect"
+
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/partial"
+	extensionsv1alpha1 "istio.io/client-go/pkg/apis/extensions/v1alpha1"
+	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
+	networkingv1alpha3 "istio.io/client-go/pkg/apis/networking/v1alpha3"
+	networkingv1beta1 "istio.io/client-go/pkg/apis/networking/v1beta1"
+	securityv1 "istio.io/client-go/pkg/apis/security/v1"
+	telemetryv1 "istio.io/client-go/pkg/apis/telemetry/v1"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	k8snetv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gatewayv1alpha2 "sigs.k8s.io/gateway-api/apis/v1alpha2"
+	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
+)
+
+// KindInfo describes one kind that a verdict can depend on.
+type KindInfo struct {
+	Kind
+	// Resource is the plural name, as RBAC and the API path spell it.
+	Resource string
+	// Versions are the API versions accepted, the preferred one first. All of them
+	// decode into the same Go type: their schemas agree.
+	Versions []string
+	// Namespaced tells a namespaced kind from a cluster-scoped one.
+	Namespaced bool
+	// Optional kinds come with a CRD that a healthy cluster may lack.
+	Optional bool
+	// New returns an empty object of the kind's Go type.
+	New func() Object
+
+	goType reflect.Type
+}
+
+func kind[T any, P interface {
+	*T
+	Object
+}](group, name, resource string, namespaced, optional bool, versions ...string) KindInfo {
+	return KindInfo{
+		Kind: Kind{Group: group, Kind: name}, Resource: resource, Versions: versions,
+		Namespaced: namespaced, Optional: optional,
+		New:    func() Object { return P(new(T)) },
+		goType: reflect.TypeFor[P](),
+	}
+}
+
+const (
+	gatewayGroup    = "gateway.networking.k8s.io"
+	istioNetworking = "networking.istio.io"
+	istioSecurity   = "security.istio.io"
+)
+
+// kinds is the whole vocabulary of a snapshot. Secrets are absent on purpose and must stay so.
+var kinds = []KindInfo{
+	kind[corev1.Namespace]("", "Namespace", "namespaces", false, false, "v1"),
+	kind[corev1.Node]("", "Node", "nodes", false, false, "v1"),
+	kind[corev1.Pod]("", "Pod", "pods", true, false, "v1"),
+	kind[corev1.Service]("", "Service", "services", true, false, "v1"),
+	kind[corev1.ServiceAccount]("", "ServiceAccount", "serviceaccounts", true, false, "v1"),
+	kind[corev1.ConfigMap]("", "ConfigMap", "configmaps", true, false, "v1"),
+	kind[corev1.ResourceQuota]("", "ResourceQuota", "resourcequotas", true, false, "v1"),
+	kind[appsv1.Deployment]("apps", "Deployment", "deployments", true, false, "v1"),
+	kind[appsv1.StatefulSet]("apps", "StatefulSet", "statefulsets", true, false, "v1"),
+	kind[appsv1.DaemonSet]("apps", "DaemonSet", "daemonsets", true, false, "v1"),
+	kind[appsv1.ReplicaSet]("apps", "ReplicaSet", "replicasets", true, false, "v1"),
+	kind[batchv1.Job]("batch", "Job", "jobs", true, false, "v1"),
+	kind[batchv1.CronJob]("batch", "CronJob", "cronjobs", true, false, "v1"),
+	kind[autoscalingv2.HorizontalPodAutoscaler]("autoscaling", "HorizontalPodAutoscaler", "horizontalpodautoscalers", true, false, "v2"),
+	kind[policyv1.PodDisruptionBudget]("policy", "PodDisruptionBudget", "poddisruptionbudgets", true, false, "v1"),
+	kind[k8snetv1.NetworkPolicy]("networking.k8s.io", "NetworkPolicy", "networkpolicies", true, false, "v1"),
+	kind[admissionv1.MutatingWebhookConfiguration]("admissionregistration.k8s.io", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", false, false, "v1"),
+
+	kind[partial.Rollout]("argoproj.io", "Rollout", "rollouts", true, true, "v1alpha1"),
+	kind[partial.FelixConfiguration]("crd.projectcalico.org", "FelixConfiguration", "felixconfigurations", false, true, "v1"),
+	kind[partial.Installation]("operator.tigera.io", "Installation", "installations", false, true, "v1"),
+	kind[partial.CiliumClusterwideNetworkPolicy]("cilium.io", "CiliumClusterwideNetworkPolicy", "ciliumclusterwidenetworkpolicies", false, true, "v2"),
+	kind[partial.CiliumNetworkPolicy]("cilium.io", "CiliumNetworkPolicy", "ciliumnetworkpolicies", true, true, "v2"),
+
+	kind[gatewayv1.GatewayClass](gatewayGroup, "GatewayClass", "gatewayclasses", false, true, "v1", "v1beta1"),
+	kind[gatewayv1.Gateway](gatewayGroup, "Gateway", "gateways", true, true, "v1", "v1beta1"),
+	kind[gatewayv1.HTTPRoute](gatewayGroup, "HTTPRoute", "httproutes", true, true, "v1", "v1beta1"),
+	kind[gatewayv1.GRPCRoute](gatewayGroup, "GRPCRoute", "grpcroutes", true, true, "v1", "v1alpha2"),
+	kind[gatewayv1alpha2.TCPRoute](gatewayGroup, "TCPRoute", "tcproutes", true, true, "v1alpha2"),
+	kind[gatewayv1alpha2.TLSRoute](gatewayGroup, "TLSRoute", "tlsroutes", true, true, "v1alpha2", "v1alpha3", "v1"),
+	kind[gatewayv1beta1.ReferenceGrant](gatewayGroup, "ReferenceGrant", "referencegrants", true, true, "v1beta1", "v1", "v1alpha2"),
+
+	kind[networkingv1.VirtualService](istioNetworking, "VirtualService", "virtualservices", true, true, "v1", "v1beta1", "v1alpha3"),
+	kind[networkingv1.DestinationRule](istioNetworking, "DestinationRule", "destinationrules", true, true, "v1", "v1beta1", "v1alpha3"),
+	kind[networkingv1.Gateway](istioNetworking, "Gateway", "gateways", true, true, "v1", "v1beta1", "v1alpha3"),
+	kind[networkingv1.ServiceEntry](istioNetworking, "ServiceEntry", "serviceentries", true, true, "v1", "v1beta1", "v1alpha3"),
+	kind[networkingv1.Sidecar](istioNetworking, "Sidecar", "sidecars", true, true, "v1", "v1beta1", "v1alpha3"),
+	kind[networkingv1.WorkloadEntry](istioNetworking, "WorkloadEntry", "workloadentries", true, true, "v1", "v1beta1", "v1alpha3"),
+	kind[networkingv1.WorkloadGroup](istioNetworking, "WorkloadGroup", "workloadgroups", true, true, "v1", "v1beta1", "v1alpha3"),
+	kind[networkingv1alpha3.EnvoyFilter](istioNetworking, "EnvoyFilter", "envoyfilters", true, true, "v1alpha3"),
+	kind[networkingv1beta1.ProxyConfig](istioNetworking, "ProxyConfig", "proxyconfigs", true, true, "v1beta1"),
+	kind[securityv1.AuthorizationPolicy](istioSecurity, "AuthorizationPolicy", "authorizationpolicies", true, true, "v1", "v1beta1"),
+	kind[securityv1.RequestAuthentication](istioSecurity, "RequestAuthentication", "requestauthentications", true, true, "v1", "v1beta1"),
+	kind[securityv1.PeerAuthentication](istioSecurity, "PeerAuthentication", "peerauthentications", true, true, "v1", "v1beta1"),
+	kind[telemetryv1.Telemetry]("telemetry.istio.io", "Telemetry", "telemetries", true, true, "v1", "v1alpha1"),
+	kind[extensionsv1alpha1.WasmPlugin]("extensions.istio.io", "WasmPlugin", "wasmplugins", true, true, "v1alpha1"),
+	kind[extensionsv1alpha1.TrafficExtension]("extensions.istio.io", "TrafficExtension", "trafficextensions", true, true, "v1alpha1"),
+}
+
+// Kinds lists every kind a snapshot can hold, in a fixed order.
+func Kinds() []KindInfo { return append([]KindInfo(nil), kinds...) }
+
+// KindOf returns the description of a group and kind, and whether a snapshot can hold it.
+func KindOf(k Kind) (KindInfo, bool) {
+	for _, info := range kinds {
+		if info.Kind == k {
+			return info, true
+		}
+	}
+	return KindInfo{}, false
+}
+
+func infoOf(t reflect.Type) (KindInfo, bool) {
+	for _, info := range kinds {
+		if info.goType == t {
+			return info, true
+		}
+	}
+	return KindInfo{}, false
+}
