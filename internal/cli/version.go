@@ -11,11 +11,11 @@ import (
 func newVersionCommand(env *Env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Print the version of this program and of the Istio API it reads",
+		Short: "Print the version of this program",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(env.Stdout, "sidestep %s (%s/%s, %s, Istio API %s)\n",
-				Version(), runtime.GOOS, runtime.GOARCH, runtime.Version(), moduleVersion("istio.io/api"))
+			_, err := fmt.Fprintf(env.Stdout, "sidestep %s (%s/%s, %s)\n",
+				Version(), runtime.GOOS, runtime.GOARCH, runtime.Version())
 			return err
 		},
 	}
@@ -28,17 +28,4 @@ func Version() string {
 		return "(devel)"
 	}
 	return info.Main.Version
-}
-
-func moduleVersion(path string) string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	for _, dep := range info.Deps {
-		if dep.Path == path {
-			return dep.Version
-		}
-	}
-	return "unknown"
 }
