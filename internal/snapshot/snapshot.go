@@ -6,8 +6,10 @@ package snapshot
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"reflect"
 	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -28,6 +30,14 @@ type Source struct {
 	File string `json:"file,omitempty"`
 	// Line is the 1-based line of the object's first line in File.
 	Line int `json:"line,omitempty"`
+}
+
+// String is FILE:LINE, FILE, or empty for a live cluster.
+func (s Source) String() string {
+	if s.Line == 0 {
+		return s.File
+	}
+	return fmt.Sprintf("%s:%d", s.File, s.Line)
 }
 
 // Knowledge tells whether the absence of objects of a kind means anything.
@@ -58,20 +68,34 @@ type Ignored struct {
 	Reason                            string
 }
 
-// Problem is input that could not be read: a broken document, a wrong type.
+// Problem is input that could not be read: a broken document, a wrong type, an unknown version.
 type Problem struct {
 	Source  Source
 	Message string
+	// Kind, Namespace and Name say what would have been read, as far as that could be told. A problem
+	// with a Kind makes that kind Hidden: an object of it exists and is not in the snapshot.
+	Kind            Kind
+	Namespace, Name string
+}
+
+// String is the one line a person reads: where, then what.
+func (p Problem) String() string {
+	if where := p.Source.String(); where != "" {
+		return where + ": " + p.Message
+	}
+	return p.Message
 }
 
 // Snapshot is immutable: objects it returns are shared and must not be changed.
 type Snapshot struct {
-	lists     map[reflect.Type]any // []T, sorted by namespace, then name
-	sources   map[Object]Source
-	knowledge map[Kind]Knowledge
-	ignored   []Ignored
-	problems  []Problem
-	observe   func(Kind)
+	lists      map[reflect.Type]any // []T, sorted by namespace, then name
+	sources    map[Object]Source
+	unknown    map[Object][]string
+	namespaces []string // the only ones that were read; nil for all
+	knowledge  map[Kind]Knowledge
+	ignored    []Ignored
+	problems   []Problem
+	observe    func(Kind)
 }
 
 // All returns every object of type T, sorted by namespace and name.
@@ -113,12 +137,48 @@ func Get[T Object](s *Snapshot, namespace, name string) (T, bool) {
 // Source returns where an object was read from; the zero value for a live cluster.
 func (s *Snapshot) Source(o Object) Source { return s.sources[o] }
 
-// Knowledge returns what is known about a kind.
+// UnknownFields returns the paths of fields that an object has and this version of Sidestep does not
+// know, such as spec.rules[0].from[0].source.trustDomains. What such a field does is unknown, so whoever
+// decides anything from the object must assume the worst. Only Istio and Gateway API kinds have them.
+func (s *Snapshot) UnknownFields(o Object) []string { return s.unknown[o] }
+
+// Knowledge returns what is known about a kind in the whole mesh. It is Hidden when but one object of it
+// could not be read; see KnowledgeIn for a finer answer.
 func (s *Snapshot) Knowledge(k Kind) Knowledge {
 	if known, ok := s.knowledge[k]; ok {
 		return known
 	}
+	for _, p := range s.problems {
+		if p.Kind == k {
+			return unreadable(p)
+		}
+	}
+	if info, ok := KindOf(k); ok && s.namespaces != nil && info.Namespaced {
+		return Knowledge{State: Hidden, Reason: "only read in namespaces " + strings.Join(s.namespaces, ", ")}
+	}
 	return Knowledge{State: Known}
+}
+
+// KnowledgeIn returns what is known about a kind in one namespace. A workload's verdict depends on a
+// policy kind in the workload's namespace and in Istio's root namespace; an object elsewhere that could
+// not be read does not touch it.
+func (s *Snapshot) KnowledgeIn(k Kind, namespace string) Knowledge {
+	if known, ok := s.knowledge[k]; ok {
+		return known
+	}
+	for _, p := range s.problems {
+		if p.Kind == k && (p.Namespace == namespace || p.Namespace == "") {
+			return unreadable(p)
+		}
+	}
+	if info, ok := KindOf(k); ok && s.namespaces != nil && info.Namespaced && !slices.Contains(s.namespaces, namespace) {
+		return Knowledge{State: Hidden, Reason: "namespace " + namespace + " was not read"}
+	}
+	return Knowledge{State: Known}
+}
+
+func unreadable(p Problem) Knowledge {
+	return Knowledge{State: Hidden, Reason: "an object could not be read: " + p.String()}
 }
 
 // Unknown returns the kinds whose state is not Known, in the order of Kinds.
@@ -149,74 +209,16 @@ func (s *Snapshot) Observed(f func(Kind)) *Snapshot {
 	return &c
 }
 
-// Builder gathers objects for one Snapshot.
-type Builder struct {
-	objects   map[reflect.Type]map[[2]string]Object
-	sources   map[Object]Source
-	knowledge map[Kind]Knowledge
-	ignored   []Ignored
-	problems  []Problem
-}
-
-// NewBuilder returns an empty Builder.
-func NewBuilder() *Builder {
-	return &Builder{
-		objects:   map[reflect.Type]map[[2]string]Object{},
-		sources:   map[Object]Source{},
-		knowledge: map[Kind]Knowledge{},
-	}
-}
-
-// Add puts an object in. It returns an error for a Go type that is no kind of a snapshot, and for
-// a second object of the same kind, namespace and name; the first one stays.
-func (b *Builder) Add(o Object, src Source) error {
-	t := reflect.TypeOf(o)
-	info, ok := infoOf(t)
-	if !ok {
-		return fmt.Errorf("add %T: not a kind a snapshot holds", o)
-	}
-	byName := b.objects[t]
-	if byName == nil {
-		byName = map[[2]string]Object{}
-		b.objects[t] = byName
-	}
-	key := [2]string{o.GetNamespace(), o.GetName()}
-	if first, dup := byName[key]; dup {
-		return fmt.Errorf("%s %s/%s is defined twice, first at %v", info.Kind.Kind, key[0], key[1], b.sources[first])
-	}
-	byName[key] = o
-	b.sources[o] = src
-	return nil
-}
-
-// Mark records what is known about a kind.
-func (b *Builder) Mark(k Kind, known Knowledge) { b.knowledge[k] = known }
-
-// Ignore records something that was read and left out.
-func (b *Builder) Ignore(i Ignored) { b.ignored = append(b.ignored, i) }
-
-// Report records input that could not be read.
-func (b *Builder) Report(p Problem) { b.problems = append(b.problems, p) }
-
-// Build returns the snapshot. The Builder must not be used afterwards.
-func (b *Builder) Build() *Snapshot {
-	s := &Snapshot{
-		lists: map[reflect.Type]any{}, sources: b.sources, knowledge: b.knowledge,
-		ignored: b.ignored, problems: b.problems,
-	}
-	for t, byName := range b.objects {
-		sorted := make([]Object, 0, len(byName))
-		for _, o := range byName {
-			sorted = append(sorted, o)
+// Objects yields every object, in the order of Kinds, then by namespace and name.
+func (s *Snapshot) Objects() iter.Seq[Object] {
+	return func(yield func(Object) bool) {
+		for _, info := range kinds {
+			list := reflect.ValueOf(s.lists[info.goType])
+			for i := 0; list.IsValid() && i < list.Len(); i++ {
+				if !yield(list.Index(i).Interface().(Object)) {
+					return
+				}
+			}
 		}
-		slices.SortFunc(sorted, func(a, b Object) int {
-			return cmp.Or(cmp.Compare(a.GetNamespace(), b.GetNamespace()), cmp.Compare(a.GetName(), b.GetName()))
-		})
-		list := reflect.MakeSlice(reflect.SliceOf(t), len(sorted), len(sorted))
-		for i, o := range sorted {
-			list.Index(i).Set(reflect.ValueOf(o))
-		}
-		s.lists[t] = list.Interface()
 	}
-	return s
 }

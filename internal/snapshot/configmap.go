@@ -1,0 +1,95 @@
+package snapshot
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// configMapReason is why most ConfigMaps are left out.
+const configMapReason = "only ConfigMaps that configure the mesh, injection, the CNI or a waypoint are read"
+
+// overlayKeys are the data keys of a ConfigMap that overlays what istiod generates for a Gateway, by
+// infrastructure.parametersRef or for a whole class.
+// https://istio.io/latest/docs/tasks/traffic-management/ingress/gateway-api/#automated-deployment
+var overlayKeys = []string{"deployment", "service", "serviceAccount", "horizontalPodAutoscaler", "podDisruptionBudget"}
+
+// gatewayClassDefaults is the label of a ConfigMap that overlays every Gateway of a class. The published
+// label list (istio.io/api/label) does not have it; istiod reads it in pilot/pkg/config/kube/gatewaycommon.
+const gatewayClassDefaults = "gateway.istio.io/defaults-for-class"
+
+// configMapKeys returns the data keys to keep of a ConfigMap; none means that it is left out. An overlay
+// is kept here and dropped by dropForeignConfigMaps unless a Gateway or class asks for it.
+func configMapKeys(cm *corev1.ConfigMap) []string {
+	switch name := cm.Name; {
+	case name == "istio" || strings.HasPrefix(name, "istio-") && cm.Data["mesh"] != "":
+		return []string{"mesh", "meshNetworks"}
+	case name == "istio-sidecar-injector" || strings.HasPrefix(name, "istio-sidecar-injector-"):
+		return []string{"config", "values"}
+	case name == "istio-cni-config" || name == "cilium-config":
+		all := make([]string, 0, len(cm.Data))
+		for k := range cm.Data {
+			all = append(all, k)
+		}
+		return all
+	}
+	for k := range cm.Data {
+		if slices.Contains(overlayKeys, k) {
+			return overlayKeys
+		}
+	}
+	return nil
+}
+
+// isOverlay tells that a ConfigMap was kept for its overlay keys alone.
+func isOverlay(cm *corev1.ConfigMap) bool {
+	keys := configMapKeys(cm)
+	return len(keys) > 0 && &keys[0] == &overlayKeys[0]
+}
+
+// keepConfigMap strips a ConfigMap to the data that is read, and tells whether anything is.
+func keepConfigMap(cm *corev1.ConfigMap) bool {
+	keys := configMapKeys(cm)
+	if len(keys) == 0 {
+		return false
+	}
+	for k := range cm.Data {
+		if !slices.Contains(keys, k) {
+			delete(cm.Data, k)
+		}
+	}
+	cm.BinaryData = nil
+	return true
+}
+
+// dropForeignConfigMaps leaves out ConfigMaps that only look like an overlay: no Gateway names them and
+// they are no defaults of a class. An application's ConfigMap with a key "service" must not get into an archive.
+func (b *Builder) dropForeignConfigMaps() {
+	byName := b.objects[reflect.TypeFor[*corev1.ConfigMap]()]
+	if len(byName) == 0 {
+		return
+	}
+	wanted := map[[2]string]bool{}
+	for _, o := range b.objects[reflect.TypeFor[*gatewayv1.Gateway]()] {
+		gw := o.(*gatewayv1.Gateway)
+		if in := gw.Spec.Infrastructure; in != nil && in.ParametersRef != nil {
+			wanted[[2]string{gw.Namespace, in.ParametersRef.Name}] = true
+		}
+	}
+	keys := slices.SortedFunc(maps.Keys(byName), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) })
+	for _, key := range keys {
+		o := byName[key]
+		cm := o.(*corev1.ConfigMap)
+		if !isOverlay(cm) || wanted[key] || cm.Labels[gatewayClassDefaults] != "" {
+			continue
+		}
+		b.Ignore(Ignored{APIVersion: "v1", Kind: "ConfigMap", Namespace: cm.Namespace, Name: cm.Name,
+			Source: b.sources[o], Reason: configMapReason})
+		delete(byName, key)
+		delete(b.sources, o)
+	}
+}

@@ -1,0 +1,215 @@
+package snapshot
+
+import (
+	"bytes"
+	"strings"
+)
+
+// unit is a piece of input that decodes on its own: one document, or one item of a list.
+type unit struct {
+	file string
+	// line is the 1-based line of text's first byte.
+	line int
+	text []byte
+	json bool
+	// dash tells that text is an item of a YAML block sequence and begins with its "- ".
+	dash bool
+	// listKind and listVersion are what an item of a typed list inherits when it does not say.
+	listKind, listVersion string
+	// archived tells that text is a line of an archive, JSON in the form of archiveLine.
+	archived bool
+}
+
+// split cuts a stream into documents and lists into items.
+func split(file string, text []byte) []unit {
+	var out []unit
+	start, line := 0, 1
+	docLine := 1
+	emit := func(end int) {
+		if doc := (unit{file: file, line: docLine, text: text[start:end]}); doc.trim() {
+			out = append(out, doc.items()...)
+		}
+	}
+	for i := 0; i < len(text); {
+		next := lineEnd(text, i)
+		if isMarker(text[i:next]) {
+			emit(i)
+			// What follows the marker on its line belongs to the document it opens.
+			start, docLine = i+3, line
+		}
+		i, line = next, line+1
+	}
+	emit(len(text))
+	return out
+}
+
+// lineEnd returns the index after the line break that ends the line at i.
+func lineEnd(text []byte, i int) int {
+	if n := bytes.IndexByte(text[i:], '\n'); n >= 0 {
+		return i + n + 1
+	}
+	return len(text)
+}
+
+// isMarker tells whether a line is a document marker, --- or the rare "..." end.
+func isMarker(line []byte) bool {
+	if len(line) < 3 || line[0] != '-' && line[0] != '.' {
+		return false
+	}
+	if m := string(line[:3]); m != "---" && m != "..." {
+		return false
+	}
+	return len(line) == 3 || strings.IndexByte(" \t\r\n", line[3]) >= 0
+}
+
+// trim drops blank and comment lines before the content, keeping count of lines; it returns false when
+// nothing is left.
+func (u *unit) trim() bool {
+	for len(u.text) > 0 {
+		end := lineEnd(u.text, 0)
+		content := bytes.TrimLeft(u.text[:end], " \t\r\n")
+		if len(content) > 0 && content[0] != '#' {
+			return true
+		}
+		u.text, u.line = u.text[end:], u.line+1
+	}
+	return false
+}
+
+// items cuts a document that is a list into its items where that can be done on the text; otherwise
+// it returns the document. What is not cut here is still a list when it is decoded, only without a
+// line of its own for each item.
+func (u unit) items() []unit {
+	first := bytes.TrimLeft(u.text, " \t\r\n")
+	if first[0] == '{' || first[0] == '[' {
+		return u.jsonItems()
+	}
+	return u.yamlItems()
+}
+
+// yamlItems finds the items of a block sequence under a top-level "items:" key.
+func (u unit) yamlItems() []unit {
+	kind, version, at := listHeader(u.text)
+	if at < 0 || bytes.IndexByte(u.text, '&') >= 0 && bytes.Contains(u.text, []byte(" *")) {
+		return []unit{u} // not a list, or an item may hold an alias to another item
+	}
+	line := u.line + bytes.Count(u.text[:at], []byte("\n"))
+	indent := -1
+	var out []unit
+	start, startLine := -1, 0
+	flush := func(end int) {
+		if start >= 0 {
+			item := u
+			item.text, item.line = u.text[start:end], startLine
+			item.dash, item.listKind, item.listVersion = true, kind, version
+			out = append(out, item)
+		}
+	}
+	for i := at; i < len(u.text); {
+		next := lineEnd(u.text, i)
+		content := bytes.TrimLeft(u.text[i:next], " ")
+		column := next - i - len(content)
+		content = bytes.TrimRight(content, "\r\n\t ")
+		isDash := len(content) > 0 && content[0] == '-' && (len(content) == 1 || content[1] == ' ')
+		switch {
+		case len(content) == 0 || content[0] == '#':
+		case indent < 0 && isDash:
+			indent, start, startLine = column, i, line
+		case indent < 0:
+			return []unit{u}
+		case column == indent && isDash:
+			flush(i)
+			start, startLine = i, line
+		case column <= indent:
+			flush(i) // the list's next key, as kubectl prints kind and metadata last
+			return out
+		}
+		i, line = next, line+1
+	}
+	flush(len(u.text))
+	return out
+}
+
+// listHeader reads the top-level keys of a YAML document. When its kind ends in List and it has a
+// block "items:", at is the index after that line; otherwise -1.
+func listHeader(text []byte) (kind, version string, at int) {
+	at = -1
+	for i := 0; i < len(text); {
+		next := lineEnd(text, i)
+		line := text[i:next]
+		switch {
+		case len(line) == 0 || line[0] == ' ' || line[0] == '-' || line[0] == '#':
+		case bytes.HasPrefix(line, []byte("kind:")):
+			kind = scalar(line[len("kind:"):])
+			if !strings.HasSuffix(kind, "List") {
+				return "", "", -1
+			}
+		case bytes.HasPrefix(line, []byte("apiVersion:")):
+			version = scalar(line[len("apiVersion:"):])
+		case bytes.HasPrefix(line, []byte("items:")):
+			if at >= 0 || scalar(line[len("items:"):]) != "" {
+				return "", "", -1
+			}
+			at = next
+		}
+		i = next
+	}
+	if kind == "" {
+		at = -1
+	}
+	return kind, version, at
+}
+
+// scalar reads a one-line plain or quoted scalar well enough for a kind or a version.
+func scalar(b []byte) string {
+	s := string(b)
+	if i := strings.Index(s, " #"); i >= 0 {
+		s = s[:i]
+	}
+	return strings.Trim(s, " \t\r\n\"'")
+}
+
+// jsonItems cuts consecutive JSON values apart, and lists into items.
+func (u unit) jsonItems() []unit {
+	var out []unit
+	line, counted := u.line, 0
+	for i := skipSpace(u.text, 0); i < len(u.text); {
+		end, err := skipValue(u.text, i)
+		if err != nil {
+			// Not JSON; it may still be YAML in flow style, or it gets its error when decoded.
+			rest := u
+			line += bytes.Count(u.text[counted:i], []byte("\n"))
+			rest.text, rest.line, rest.json = u.text[i:], line, i > 0 && len(out) > 0
+			return append(out, rest)
+		}
+		line += bytes.Count(u.text[counted:i], []byte("\n"))
+		counted = i
+		doc := u
+		doc.text, doc.line, doc.json = u.text[i:end], line, true
+		out = append(out, doc.jsonListItems()...)
+		i = skipSpace(u.text, end)
+	}
+	return out
+}
+
+// jsonListItems returns the items of a JSON list, or the document itself when it is none.
+func (u unit) jsonListItems() []unit {
+	h := peek(u.text)
+	if !strings.HasSuffix(h.kind, "List") || h.items == nil {
+		return []unit{u}
+	}
+	var out []unit
+	line, counted := u.line, 0
+	err := elements(h.items, func(start, end int) {
+		at := h.itemsAt + start
+		line += bytes.Count(u.text[counted:at], []byte("\n"))
+		counted = at
+		item := u
+		item.text, item.line, item.listKind, item.listVersion = u.text[at:h.itemsAt+end], line, h.kind, h.apiVersion
+		out = append(out, item)
+	})
+	if err != nil {
+		return []unit{u}
+	}
+	return out
+}

@@ -1,0 +1,113 @@
+package snapshot
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/partial"
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// strip removes from an object what no verdict depends on and what an archive should not carry.
+func strip(o Object) {
+	o.SetManagedFields(nil)
+	o.SetSelfLink("")
+	if a := o.GetAnnotations(); a[corev1.LastAppliedConfigAnnotation] != "" {
+		delete(a, corev1.LastAppliedConfigAnnotation)
+		o.SetAnnotations(a)
+	}
+	switch o := o.(type) {
+	case *corev1.Pod:
+		stripPod(o)
+	case *corev1.Node:
+		o.Status.Images, o.Status.VolumesInUse, o.Status.VolumesAttached = nil, nil, nil
+	}
+	if t := podTemplate(o); t != nil {
+		stripSpec(&t.Spec)
+	}
+}
+
+// components are the containers whose environment and arguments say how the mesh or the CNI is set up.
+var components = []string{
+	"istio-proxy", "istio-init", "istio-validation", "discovery", "install-cni",
+	"calico-node", "cilium-agent", "aws-node", "aws-vpc-cni-init", "kube-proxy",
+}
+
+// proxyEndpoints are what an application's command line mentions when it talks to its sidecar: the admin,
+// agent and readiness ports and the call with which a Job ends its proxy.
+var proxyEndpoints = []string{"quitquitquit", ":15000", ":15020", ":15021"}
+
+// podTemplate returns the template of a kind that makes pods, or nil.
+func podTemplate(o Object) *corev1.PodTemplateSpec {
+	switch o := o.(type) {
+	case *appsv1.Deployment:
+		return &o.Spec.Template
+	case *appsv1.StatefulSet:
+		return &o.Spec.Template
+	case *appsv1.DaemonSet:
+		return &o.Spec.Template
+	case *appsv1.ReplicaSet:
+		return &o.Spec.Template
+	case *batchv1.Job:
+		return &o.Spec.Template
+	case *batchv1.CronJob:
+		return &o.Spec.JobTemplate.Spec.Template
+	case *partial.Rollout:
+		return &o.Spec.Template
+	}
+	return nil
+}
+
+// stripSpec removes the values of environment variables, commands and arguments of application containers:
+// nothing reads them, and passwords hide there. Names stay.
+func stripSpec(spec *corev1.PodSpec) {
+	for _, list := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
+		for i := range list {
+			c := &list[i]
+			if slices.Contains(components, c.Name) {
+				continue
+			}
+			c.EnvFrom = nil
+			for j := range c.Env {
+				c.Env[j] = corev1.EnvVar{Name: c.Env[j].Name}
+			}
+			if !mentionsProxy(c.Command) && !mentionsProxy(c.Args) {
+				c.Command, c.Args = nil, nil
+			}
+		}
+	}
+}
+
+func mentionsProxy(words []string) bool {
+	return slices.ContainsFunc(words, func(w string) bool {
+		return slices.ContainsFunc(proxyEndpoints, func(p string) bool { return strings.Contains(w, p) })
+	})
+}
+
+// stripPod removes what is many times the size of the rest: a pod is mostly volumes and container states.
+func stripPod(p *corev1.Pod) {
+	stripSpec(&p.Spec)
+	p.Spec.Volumes, p.Spec.ImagePullSecrets, p.Spec.EphemeralContainers = nil, nil, nil
+	for _, list := range [][]corev1.Container{p.Spec.InitContainers, p.Spec.Containers} {
+		for i := range list {
+			c := &list[i]
+			c.VolumeMounts, c.VolumeDevices = nil, nil
+			c.TerminationMessagePath, c.TerminationMessagePolicy, c.ImagePullPolicy = "", "", ""
+		}
+	}
+	p.Status.Message = ""
+	for i := range p.Status.Conditions {
+		c := &p.Status.Conditions[i]
+		c.Message = ""
+	}
+	p.Status.EphemeralContainerStatuses = nil
+	for _, list := range [][]corev1.ContainerStatus{p.Status.InitContainerStatuses, p.Status.ContainerStatuses} {
+		for i := range list {
+			s := &list[i]
+			s.LastTerminationState = corev1.ContainerState{}
+			s.ContainerID, s.ImageID, s.VolumeMounts = "", "", nil
+		}
+	}
+}
