@@ -1,0 +1,147 @@
+// Package metric is the PromQL catalogue: one file per metric with its name, unit, query and what
+// "no data" means. The number of queries is fixed, whatever the size of the mesh, and every query is
+// bounded in range and in points. Nothing here talks to a network.
+package metric
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Unit is the unit of a metric's values.
+type Unit string
+
+// Units in use. They are base units, as Prometheus recommends.
+const (
+	Cores          Unit = "cores"
+	Bytes          Unit = "bytes"
+	BytesPerSecond Unit = "bytes/s"
+	Requests       Unit = "requests/s"
+	Ratio          Unit = "ratio"
+	Milliseconds   Unit = "ms"
+	Seconds        Unit = "s"
+	Nodes          Unit = "nodes"
+	PricePerHour   Unit = "currency/h"
+	Presence       Unit = "series"
+	Mixed          Unit = "by resource label: cpu in cores, memory in bytes, pods as a count"
+)
+
+// Source is the exporter a metric's series come from; a report names it when they are missing.
+type Source string
+
+// Sources of series.
+const (
+	KubeStateMetrics Source = "kube-state-metrics"
+	CAdvisor         Source = "cAdvisor"
+	IstioProxies     Source = "Istio proxies"
+	Ztunnel          Source = "ztunnel"
+	Istiod           Source = "istiod"
+	OpenCost         Source = "OpenCost"
+)
+
+// Kind tells how a metric is asked for.
+type Kind string
+
+// Instant metrics are evaluated once, at the end of the window; range metrics at every step of it.
+const (
+	Instant Kind = "instant"
+	Range   Kind = "range"
+)
+
+// Metric is one entry of the catalogue.
+type Metric struct {
+	// Name is stable: it is the key in recorded dumps and baselines.
+	Name string
+	Unit Unit
+	Kind Kind
+	// Step is the resolution of a range metric.
+	Step time.Duration
+	// Doc says what a value is; NoData what an empty answer means (never "zero" unless it says so).
+	Doc, NoData string
+	Sources     []Source
+	// Series lists the series the query reads, so that a missing one can be named.
+	Series []string
+	// Labels are those a result series bears.
+	Labels []string
+	// Query renders the PromQL.
+	Query func(Params) string
+}
+
+// Params fills in a query. The zero value is completed by Defaults.
+type Params struct {
+	// Start and End bound the window. End is also the instant of instant queries.
+	Start, End time.Time
+	// RateWindow is the range of rate(); at least four scrape intervals.
+	RateWindow time.Duration
+	// Traffic is the range of byte and request rates that instant queries average over.
+	Traffic time.Duration
+	// EdgeMatcher selects the invariant latency series: those that exist before and after enrolment.
+	// It is a label matcher list without braces, for example `reporter="source",source_workload="edge"`.
+	EdgeMatcher string
+	// LatencyMetric is the base name of the histogram (without _bucket) and LatencyScale what one of its
+	// units is in milliseconds (1 for Istio's, 1000 for a histogram in seconds).
+	LatencyMetric string
+	LatencyScale  float64
+	// GroupBy is the label of the edge series that names the destination namespace.
+	GroupBy string
+	// RequestsMetric counts requests of the same instrument; ErrorMatcher selects its errors.
+	RequestsMetric, ErrorMatcher string
+}
+
+// Ingress gateways report as "source" in every phase of a migration; a sidecar's or a waypoint's
+// reporter does not survive it, so neither may be the default.
+const defaultEdge = `reporter="source",source_workload=~".*(gateway|ingress).*"`
+
+// Defaults completes p.
+func (p Params) Defaults() Params {
+	if p.RateWindow <= 0 {
+		p.RateWindow = 5 * time.Minute
+	}
+	if p.Traffic <= 0 {
+		p.Traffic = 24 * time.Hour
+	}
+	if p.LatencyMetric == "" {
+		p.LatencyMetric, p.LatencyScale = "istio_request_duration_milliseconds", 1
+	}
+	if p.LatencyScale <= 0 {
+		p.LatencyScale = 1
+	}
+	if p.EdgeMatcher == "" {
+		p.EdgeMatcher = defaultEdge
+	}
+	if p.GroupBy == "" {
+		p.GroupBy = "destination_service_namespace"
+	}
+	if p.RequestsMetric == "" {
+		p.RequestsMetric, p.ErrorMatcher = "istio_requests_total", `response_code=~"5..|0"`
+	}
+	return p
+}
+
+// Window is the length of the window.
+func (p Params) Window() time.Duration { return p.End.Sub(p.Start) }
+
+// Points is how many points per series a range query of the given step returns over p's window.
+func (p Params) Points(step time.Duration) int {
+	if step <= 0 || p.End.Before(p.Start) {
+		return 0
+	}
+	return int(p.Window()/step) + 1
+}
+
+// span writes a duration as PromQL does, in the largest whole unit.
+func span(d time.Duration) string {
+	switch {
+	case d >= 24*time.Hour && d%(24*time.Hour) == 0:
+		return fmt.Sprintf("%dd", d/(24*time.Hour))
+	case d >= time.Hour && d%time.Hour == 0:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	case d >= time.Minute && d%time.Minute == 0:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	}
+	return fmt.Sprintf("%ds", max(1, int(d/time.Second)))
+}
+
+// oneLine squeezes a query that is written over several lines for reading.
+func oneLine(q string) string { return strings.Join(strings.Fields(q), " ") }

@@ -1,0 +1,72 @@
+package metric
+
+// Four different things run a container called istio-proxy: a sidecar, a gateway, a waypoint and
+// ztunnel. The expressions below tell them apart without the Kubernetes API. Each yields one series
+// per (namespace, pod), value 1; kube-state-metrics replicas are merged by group by, and pods that are not
+// Running (finished Jobs above all) are dropped.
+const (
+	running  = `(max by (namespace, pod) (kube_pod_status_phase{phase="Running"}) == 1)`
+	hasProxy = `group by (namespace, pod) (kube_pod_container_info{container="istio-proxy"})`
+	// An init container of that name can only be a native sidecar; restart_policy is absent before
+	// kube-state-metrics 2.11.
+	native = `group by (namespace, pod) (kube_pod_init_container_info{container="istio-proxy", restart_policy=~"Always|"})`
+	// Counting containers, not series: two kube-state-metrics replicas show each container twice.
+	manyContainers = `(count by (namespace, pod) (group by (namespace, pod, container) (kube_pod_container_info)) > 1)`
+	ztunnelPod     = `(group by (namespace, pod) (kube_pod_owner{owner_kind="DaemonSet", owner_name=~"ztunnel.*"}))`
+	// Pod labels are in kube-state-metrics only when allow-listed; the reporter of a proxy's own traffic is the
+	// other witness: waypoints report "waypoint", gateways "source".
+	waypointPod = `(group by (namespace, pod) (kube_pod_labels{label_gateway_networking_k8s_io_gateway_class_name="istio-waypoint"})
+		or group by (namespace, pod) (istio_requests_total{reporter="waypoint"})
+		or group by (namespace, pod) (istio_tcp_sent_bytes_total{reporter="waypoint"}))`
+	gatewayLabel = `(group by (namespace, pod) (kube_pod_labels{label_gateway_networking_k8s_io_gateway_class_name=~"istio|istio-east-west|istio-remote"})
+		or group by (namespace, pod) (kube_pod_labels{label_istio=~".*gateway.*"}))`
+	gatewayTraffic = `(group by (namespace, pod) (istio_requests_total{reporter="source"})
+		or group by (namespace, pod) (istio_tcp_sent_bytes_total{reporter="source", app!="ztunnel"}))`
+)
+
+// Role names as they stand in the role label. Undecided is a pod with nothing but a proxy of which no series tells
+// whether it is a gateway or a waypoint.
+const (
+	RoleSidecarClassic = "sidecar-classic"
+	RoleSidecarNative  = "sidecar-native"
+	RoleGateway        = "gateway"
+	RoleWaypoint       = "waypoint"
+	RoleZtunnel        = "ztunnel"
+	RoleCNI            = "istio-cni"
+	RoleIstiod         = "istiod"
+	RoleUndecided      = "gateway-or-waypoint"
+)
+
+func labelled(expr, role string) string {
+	return `label_replace(` + expr + `, "role", "` + role + `", "", "")`
+}
+
+var podRole = Metric{
+	Name: "pod_role", Unit: Presence, Kind: Instant,
+	Doc: "1 for every running pod that belongs to the mesh's data or control plane, with its role; " +
+		"used where the Kubernetes API cannot be asked",
+	NoData:  "no running pod with an Istio container, or kube-state-metrics is not scraped",
+	Sources: []Source{KubeStateMetrics},
+	Series: []string{"kube_pod_container_info", "kube_pod_init_container_info", "kube_pod_status_phase",
+		"kube_pod_owner", "kube_pod_labels", "istio_requests_total", "istio_tcp_sent_bytes_total"},
+	Labels: []string{"namespace", "pod", "role"},
+	Query: func(Params) string {
+		const on = ` on (namespace, pod) `
+		alone := hasProxy + ` unless` + on + manyContainers + ` unless` + on + ztunnelPod
+		gateways := `(` + alone + ` unless` + on + waypointPod + `) and` + on + `(` + gatewayLabel + ` or ` + gatewayTraffic + `)`
+		// A gateway chart with additionalContainers looks like a classic sidecar, so what a label says comes first.
+		labelledGateway := hasProxy + ` and` + on + manyContainers + ` and` + on + gatewayLabel
+		classic := hasProxy + ` and` + on + manyContainers + ` unless` + on + gatewayLabel + ` unless` + on + waypointPod + ` unless` + on + ztunnelPod
+		undecided := alone + ` unless` + on + waypointPod + ` unless` + on + gatewayLabel + ` unless` + on + gatewayTraffic
+		union := labelled(native, RoleSidecarNative) + ` or ` +
+			labelled(classic, RoleSidecarClassic) + ` or ` +
+			labelled(hasProxy+` and`+on+ztunnelPod, RoleZtunnel) + ` or ` +
+			labelled(hasProxy+` and`+on+waypointPod, RoleWaypoint) + ` or ` +
+			labelled(gateways, RoleGateway) + ` or ` +
+			labelled(labelledGateway, RoleGateway) + ` or ` +
+			labelled(undecided, RoleUndecided) + ` or ` +
+			labelled(`group by (namespace, pod) (kube_pod_container_info{container="install-cni"})`, RoleCNI) + ` or ` +
+			labelled(`group by (namespace, pod) (kube_pod_container_info{container="discovery"})`, RoleIstiod)
+		return oneLine(`(` + union + `) and` + on + running)
+	},
+}

@@ -1,0 +1,199 @@
+package roi
+
+import (
+	"sort"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// poolLabels name a node group, by provider; the first one present counts.
+var poolLabels = []string{
+	"karpenter.sh/nodepool",
+	"eks.amazonaws.com/nodegroup",
+	"cloud.google.com/gke-nodepool",
+	"kubernetes.azure.com/agentpool",
+	"node.kubernetes.io/instancegroup",
+	"kops.k8s.io/instancegroup",
+}
+
+// NodeGroup is a set of equal nodes: what a new node of it would look like.
+type NodeGroup struct {
+	Name         string
+	InstanceType string
+	// Count is how many nodes it has now.
+	Count       int
+	Zones       []string
+	Labels      map[string]string // those that all its nodes share, without host name and zone
+	Taints      []corev1.Taint
+	Allocatable Resources // the smallest of its nodes
+	MaxPods     int
+	// Daemons is what DaemonSet and static pods hold on each node; DaemonPods their number.
+	Daemons    Resources
+	DaemonPods int
+	// HasZtunnel and HasCNI tell that ambient's DaemonSets are among them already.
+	HasZtunnel, HasCNI bool
+
+	cache map[string]*corev1.Node
+}
+
+// template is a node of the group in a zone, for matching selectors.
+func (g *NodeGroup) template(zone string) *corev1.Node {
+	if n := g.cache[zone]; n != nil {
+		return n
+	}
+	l := make(map[string]string, len(g.Labels)+1)
+	for k, v := range g.Labels {
+		l[k] = v
+	}
+	if zone != "" {
+		l[corev1.LabelTopologyZone] = zone
+	}
+	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: g.Name, Labels: l}}
+	if g.cache == nil {
+		g.cache = map[string]*corev1.Node{}
+	}
+	g.cache[zone] = n
+	return n
+}
+
+// groupKey tells groups apart: pool, instance type and taints.
+func groupKey(n *corev1.Node) string {
+	pool := ""
+	for _, l := range poolLabels {
+		if v := n.Labels[l]; v != "" {
+			pool = v
+			break
+		}
+	}
+	parts := []string{pool, n.Labels[corev1.LabelInstanceTypeStable]}
+	var taints []string
+	for _, t := range n.Spec.Taints {
+		if permanent(t) {
+			taints = append(taints, t.Key+"="+t.Value+":"+string(t.Effect))
+		}
+	}
+	sort.Strings(taints)
+	return strings.Join(append(parts, taints...), "/")
+}
+
+// permanent tells a taint of the node's kind from one of its momentary state.
+func permanent(t corev1.Taint) bool {
+	return !strings.HasPrefix(t.Key, "node.kubernetes.io/") && !strings.HasPrefix(t.Key, "node.cloudprovider.kubernetes.io/") &&
+		t.Key != "karpenter.sh/disrupted" && t.Key != "ToBeDeletedByClusterAutoscaler" && t.Key != "DeletionCandidateOfClusterAutoscaler"
+}
+
+// nodeGroups splits the cluster's nodes into groups and says which group each node is in. Control-plane nodes take part like
+// any other: whether pods may use them is for their taints to say.
+func nodeGroups(c Cluster) ([]NodeGroup, map[string]int) {
+	index := map[string]int{}
+	var groups []NodeGroup
+	of := map[string]int{}
+	zonesOf := []map[string]bool{}
+	nodes := append([]*corev1.Node(nil), c.Nodes...)
+	sort.Slice(nodes, func(i, j int) bool { return nodes[i].Name < nodes[j].Name })
+	for _, n := range nodes {
+		k := groupKey(n)
+		i, ok := index[k]
+		if !ok {
+			i = len(groups)
+			index[k] = i
+			groups = append(groups, NodeGroup{Name: k, InstanceType: n.Labels[corev1.LabelInstanceTypeStable],
+				Labels: copyLabels(n.Labels), Allocatable: allocatable(n), MaxPods: maxPods(n)})
+			for _, t := range n.Spec.Taints {
+				if permanent(t) {
+					groups[i].Taints = append(groups[i].Taints, t)
+				}
+			}
+			zonesOf = append(zonesOf, map[string]bool{})
+		}
+		g := &groups[i]
+		g.Count++
+		of[n.Name] = i
+		zonesOf[i][n.Labels[corev1.LabelTopologyZone]] = true
+		a := allocatable(n)
+		g.Allocatable = Resources{min(g.Allocatable.CPUMilli, a.CPUMilli), min(g.Allocatable.MemoryBytes, a.MemoryBytes)}
+		g.MaxPods = min(g.MaxPods, maxPods(n))
+		for k, v := range g.Labels {
+			if n.Labels[k] != v {
+				delete(g.Labels, k)
+			}
+		}
+	}
+	for i := range groups {
+		for z := range zonesOf[i] {
+			groups[i].Zones = append(groups[i].Zones, z)
+		}
+		sort.Strings(groups[i].Zones)
+	}
+	addDaemons(c, groups, of)
+	return groups, of
+}
+
+// addDaemons gives every group the DaemonSets seen on any of its nodes, at their largest. A DaemonSet that runs on some nodes only
+// counts on all: that errs towards more nodes.
+func addDaemons(c Cluster, groups []NodeGroup, of map[string]int) {
+	type key struct {
+		group int
+		owner string
+	}
+	largest := map[key]Resources{}
+	for _, p := range c.Pods {
+		g, onNode := of[p.Object.Spec.NodeName]
+		if !onNode || p.Finished() || !perNode(p.Object) {
+			continue
+		}
+		k := key{g, ownerName(p.Object)}
+		r, old := Requests(p.Object), largest[k]
+		largest[k] = Resources{max(r.CPUMilli, old.CPUMilli), max(r.MemoryBytes, old.MemoryBytes)}
+		groups[g].HasZtunnel = groups[g].HasZtunnel || p.Role == Ztunnel
+		groups[g].HasCNI = groups[g].HasCNI || p.Role == CNI
+	}
+	for k, r := range largest {
+		groups[k.group].Daemons = groups[k.group].Daemons.Plus(r)
+		groups[k.group].DaemonPods++
+	}
+}
+
+// perNode tells pods that come with a node (DaemonSet and static pods) from those that are placed.
+func perNode(pod *corev1.Pod) bool {
+	for _, o := range pod.OwnerReferences {
+		if o.Controller != nil && *o.Controller && (o.Kind == "DaemonSet" || o.Kind == "Node") {
+			return true
+		}
+	}
+	return false
+}
+
+// ownerName identifies a DaemonSet across its pods; a static pod is named after its node, so the node's name is cut off.
+func ownerName(pod *corev1.Pod) string {
+	for _, o := range pod.OwnerReferences {
+		if o.Controller != nil && *o.Controller {
+			if o.Kind == "Node" {
+				return pod.Namespace + "/static/" + strings.TrimSuffix(pod.Name, "-"+o.Name)
+			}
+			return pod.Namespace + "/" + o.Kind + "/" + o.Name
+		}
+	}
+	return pod.Namespace + "/" + pod.Name
+}
+
+func allocatable(n *corev1.Node) Resources { return resourcesOf(n.Status.Allocatable) }
+
+func maxPods(n *corev1.Node) int {
+	if p := n.Status.Allocatable.Pods().Value(); p > 0 {
+		return int(p)
+	}
+	return 110 // the kubelet's default
+}
+
+func copyLabels(in map[string]string) map[string]string {
+	out := make(map[string]string, len(in))
+	for k, v := range in {
+		if k != corev1.LabelHostname && k != corev1.LabelTopologyZone {
+			out[k] = v
+		}
+	}
+	return out
+}

@@ -1,0 +1,338 @@
+package roi
+
+import (
+	"math/bits"
+	"sort"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// zones is a set of zones, one bit each; a packer knows at most 64.
+type zones uint64
+
+// item is a pod to be placed.
+type item struct {
+	shape *shape
+	need  Resources
+	group int
+	// zone restricts the item to some zones besides its shape (a volume that lives in one).
+	zone zones
+	// name breaks ties, so that equal input gives equal output.
+	name string
+	node string // where it runs now
+}
+
+// bin is a node being filled.
+type bin struct {
+	group   int
+	free    Resources
+	slots   int // pods that still fit by the kubelet's max pods
+	zones   zones
+	pods    int
+	host    string
+	ports   map[hostPort]bool
+	labels  map[string]string
+	keep    bool // an existing node rather than a new one
+	members []*item
+}
+
+// packer places items on bins under every required rule.
+type packer struct {
+	groups    []NodeGroup
+	zoneNames []string
+	zoneBit   map[string]zones
+	shapes    *shapes
+	bins      []*bin
+	allowed   map[*shape][]zones // per group, the zones whose nodes admit the shape
+	nextHost  int
+}
+
+// place puts the item on the fullest-ranked bin it fits. Bins are tried emptiest first, as Karpenter does with nodes it
+// is about to create and as the default scheduler's spreading does with real ones. It reports success.
+func (p *packer) place(it *item, open bool) bool {
+	for i, b := range p.bins {
+		if b.group != it.group {
+			continue
+		}
+		if z, ok := p.fits(it, b); ok {
+			p.commit(it, b, z)
+			p.bubble(i)
+			return true
+		}
+	}
+	if !open {
+		return false
+	}
+	b := p.newBin(it.group)
+	z, ok := p.fits(it, b)
+	if !ok {
+		return false
+	}
+	p.bins = append(p.bins, b)
+	p.commit(it, b, z)
+	// The new bin is the emptiest but for other bins with one pod: put it in rank.
+	for i := len(p.bins) - 1; i > 0 && p.bins[i-1].pods > p.bins[i].pods; i-- {
+		p.bins[i-1], p.bins[i] = p.bins[i], p.bins[i-1]
+	}
+	return true
+}
+
+// bubble restores the order by number of pods after bin i gained one.
+func (p *packer) bubble(i int) {
+	b := p.bins[i]
+	// All bins with fewer pods than b stand before the first bin that has at least as many.
+	j := i + 1 + sort.Search(len(p.bins)-i-1, func(k int) bool { return p.bins[i+1+k].pods >= b.pods })
+	copy(p.bins[i:j-1], p.bins[i+1:j])
+	p.bins[j-1] = b
+}
+
+func (p *packer) newBin(group int) *bin {
+	g := p.groups[group]
+	p.nextHost++
+	b := &bin{group: group, free: g.Allocatable.Minus(g.Daemons), slots: g.MaxPods - g.DaemonPods,
+		zones: p.maskOf(g.Zones), host: "new-" + itoa(p.nextHost), labels: g.Labels}
+	return b
+}
+
+// fits tells whether the item may go on the bin, and to which zones the bin is narrowed if it does.
+func (p *packer) fits(it *item, b *bin) (zones, bool) {
+	if b.slots <= 0 || it.need.CPUMilli > b.free.CPUMilli || it.need.MemoryBytes > b.free.MemoryBytes {
+		return 0, false
+	}
+	z := b.zones & it.zone & p.admits(it.shape, b.group)
+	if z == 0 {
+		return 0, false
+	}
+	for _, hp := range it.shape.ports {
+		if b.ports[hp] {
+			return 0, false
+		}
+	}
+	for _, r := range it.shape.repelled {
+		if z = r.withoutOwners(p, b, z); z == 0 {
+			return 0, false
+		}
+	}
+	podZones := it.zone & p.admits(it.shape, b.group)
+	for i, r := range it.shape.owned {
+		if z = r.narrow(p, b, z, podZones, it.shape.selfMatch[i]); z == 0 {
+			return 0, false
+		}
+	}
+	return z, true
+}
+
+func (p *packer) commit(it *item, b *bin, z zones) {
+	b.zones = z
+	b.free = b.free.Minus(it.need)
+	b.slots--
+	b.pods++
+	b.members = append(b.members, it)
+	for _, hp := range it.shape.ports {
+		if b.ports == nil {
+			b.ports = map[hostPort]bool{}
+		}
+		b.ports[hp] = true
+	}
+	p.count(it, b, +1)
+}
+
+// remove takes every item off a bin.
+func (p *packer) remove(b *bin) []*item {
+	out := b.members
+	for _, it := range out {
+		p.count(it, b, -1)
+	}
+	b.members = nil
+	return out
+}
+
+// count records where the item stands in every rule that sees it.
+func (p *packer) count(it *item, b *bin, by int) {
+	for _, r := range it.shape.matches {
+		for _, d := range p.domains(r, b) {
+			r.matched[d] += by
+		}
+	}
+	for _, r := range it.shape.owned {
+		if r.kind == antiAffinity {
+			for _, d := range p.domains(r, b) {
+				r.owners[d] += by
+			}
+		}
+	}
+}
+
+// domains are the values of a rule's topology key that the bin has or may yet have. A spread or affinity rule counts a
+// bin only once its zone is settled; anti-affinity must count every zone it may land in.
+func (p *packer) domains(r *rule, b *bin) []string {
+	switch r.key {
+	case corev1.LabelHostname:
+		return []string{b.host}
+	case corev1.LabelTopologyZone:
+		if r.kind != antiAffinity && bits.OnesCount64(uint64(b.zones)) != 1 {
+			return nil
+		}
+		return p.names(b.zones)
+	default:
+		if v, ok := b.labels[r.key]; ok {
+			return []string{v}
+		}
+		return nil
+	}
+}
+
+func (p *packer) names(z zones) []string {
+	out := make([]string, 0, 1)
+	for z != 0 {
+		i := bits.TrailingZeros64(uint64(z))
+		out = append(out, p.zoneNames[i])
+		z &^= 1 << i
+	}
+	return out
+}
+
+func (p *packer) maskOf(names []string) zones {
+	var z zones
+	for _, n := range names {
+		z |= p.zoneBit[n]
+	}
+	return z
+}
+
+// withoutOwners drops the zones (or, by node or label, the whole bin) where a pod repels the item.
+func (r *rule) withoutOwners(p *packer, b *bin, z zones) zones {
+	if r.key == corev1.LabelTopologyZone {
+		for _, n := range p.names(z) {
+			if r.owners[n] > 0 {
+				z &^= p.zoneBit[n]
+			}
+		}
+		return z
+	}
+	for _, d := range p.domains(r, b) {
+		if r.owners[d] > 0 {
+			return 0
+		}
+	}
+	return z
+}
+
+// narrow applies a rule the item states and returns the zones that remain, none when it forbids the bin.
+func (r *rule) narrow(p *packer, b *bin, z, podZones zones, self bool) zones {
+	if r.key == corev1.LabelTopologyZone {
+		return r.narrowZone(p, z, podZones, self)
+	}
+	d := p.domains(r, b)
+	if len(d) == 0 {
+		return 0 // nodes without the key are not eligible
+	}
+	n := r.matched[d[0]]
+	ok := false
+	switch r.kind {
+	case antiAffinity:
+		ok = n == 0
+	case affinity:
+		ok = n > 0 || self && total(r.matched) == 0
+	case spread:
+		if self {
+			n++
+		}
+		low := 0
+		if r.key != corev1.LabelHostname {
+			low = lowest(r.matched)
+		}
+		ok = n-low <= r.maxSkew // a new node is always an empty domain, so by host the minimum is zero
+	}
+	if !ok {
+		return 0
+	}
+	return z
+}
+
+func (r *rule) narrowZone(p *packer, z, podZones zones, self bool) zones {
+	candidates := p.names(z)
+	switch r.kind {
+	case antiAffinity:
+		for _, n := range candidates {
+			if r.matched[n] > 0 {
+				z &^= p.zoneBit[n]
+			}
+		}
+		return z
+	case affinity:
+		var seen zones
+		for _, n := range p.names(podZones) {
+			if r.matched[n] > 0 {
+				seen |= p.zoneBit[n]
+			}
+		}
+		if seen == 0 && self && z != 0 { // the first of its kind chooses
+			return z & -z
+		}
+		return z & seen
+	}
+	low, domains := -1, 0
+	for _, n := range p.names(podZones) {
+		domains++
+		if c := r.matched[n]; low < 0 || c < low {
+			low = c
+		}
+	}
+	if low < 0 || r.minDomains > domains {
+		low = 0
+	}
+	best, bestCount := zones(0), 0
+	for _, n := range candidates {
+		c := r.matched[n]
+		if self {
+			c++
+		}
+		if c-low <= r.maxSkew && (best == 0 || c < bestCount) {
+			best, bestCount = p.zoneBit[n], c
+		}
+	}
+	return best
+}
+
+func total(m map[string]int) int {
+	n := 0
+	for _, v := range m {
+		n += v
+	}
+	return n
+}
+
+func lowest(m map[string]int) int {
+	low := -1
+	for _, v := range m {
+		if low < 0 || v < low {
+			low = v
+		}
+	}
+	return max(low, 0)
+}
+
+// admits is the set of zones in which a node of the group accepts the shape: selector, node affinity and taints.
+func (p *packer) admits(sh *shape, group int) zones {
+	per := p.allowed[sh]
+	if per == nil {
+		per = make([]zones, len(p.groups))
+		for i, g := range p.groups {
+			if !sh.tolerates(g.Taints) {
+				continue
+			}
+			for _, zn := range g.Zones {
+				node := g.template(zn)
+				if ok, err := sh.required.Match(node); err == nil && ok {
+					per[i] |= p.zoneBit[zn]
+				}
+			}
+		}
+		p.allowed[sh] = per
+	}
+	return per[group]
+}

@@ -1,0 +1,228 @@
+package roi
+
+import (
+	"sort"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Packing is the outcome of packing every pod onto new nodes of the groups they run in.
+type Packing struct {
+	// Nodes is how many nodes that takes.
+	Nodes int `json:"nodes"`
+	// ByGroup is the same per node group, in the order of Groups.
+	ByGroup []GroupCount `json:"byGroup"`
+	// Unplaced are pods that no node of their group can take; the nodes they run on now are kept and counted.
+	Unplaced []string `json:"unplaced,omitempty"`
+	// Pending counts pods that have no node now and are left out.
+	Pending int `json:"pending,omitempty"`
+	// Binding is the resource that decides how many nodes are needed: cpu, memory, pods, or placement rules.
+	Binding string `json:"binding"`
+	// Full is each resource's share of allocatable that the packed pods hold.
+	Full map[string]float64 `json:"full"`
+}
+
+// GroupCount is the nodes of one group.
+type GroupCount struct {
+	Group        string `json:"group"`
+	InstanceType string `json:"instanceType"`
+	Now          int    `json:"now"`
+	Nodes        int    `json:"nodes"`
+}
+
+// Replace packs all pods afresh, as if every node of a group were replaced: pods by falling CPU, then memory, each on the
+// emptiest open node that admits it (Karpenter's order), a new node where none does. It assumes that
+// a node goes as soon as it is empty; Drain says what an autoscaler that only removes half-empty nodes would do.
+func Replace(c Cluster, change Change) Packing {
+	groups, of := nodeGroups(c)
+	addAmbient(groups, c, change)
+	p, items, out := prepare(c, change, groups, of)
+	queue := items
+	sortForPacking(queue)
+	lastLen := map[*item]int{}
+	var stuck []*item
+	for len(queue) > 0 {
+		it := queue[0]
+		if lastLen[it] == len(queue) { // a whole round without progress
+			stuck = queue
+			break
+		}
+		queue = queue[1:]
+		if !p.place(it, true) {
+			queue = append(queue, it)
+			lastLen[it] = len(queue)
+		}
+	}
+	kept := map[string]int{}
+	for _, it := range stuck {
+		out.Unplaced = append(out.Unplaced, it.name)
+		if it.node != "" {
+			kept[it.node] = it.group
+		}
+	}
+	sort.Strings(out.Unplaced)
+	out.ByGroup = make([]GroupCount, len(groups))
+	for i, g := range groups {
+		out.ByGroup[i] = GroupCount{Group: g.Name, InstanceType: g.InstanceType, Now: g.Count}
+	}
+	for _, b := range p.bins {
+		out.ByGroup[b.group].Nodes++
+	}
+	for _, g := range kept {
+		out.ByGroup[g].Nodes++
+	}
+	for _, g := range out.ByGroup {
+		out.Nodes += g.Nodes
+	}
+	out.Binding, out.Full = binding(groups, items, out.ByGroup)
+	return out
+}
+
+// addAmbient adds ztunnel and istio-cni to every group that lacks them, once anything leaves its sidecar.
+func addAmbient(groups []NodeGroup, c Cluster, change Change) {
+	if len(change.Leaves) == 0 {
+		return
+	}
+	for i := range groups {
+		g := &groups[i]
+		if !g.HasZtunnel {
+			g.Daemons = g.Daemons.Plus(change.Ztunnel)
+			g.DaemonPods++
+		}
+		if !g.HasCNI {
+			g.Daemons = g.Daemons.Plus(change.CNI)
+			g.DaemonPods++
+		}
+	}
+}
+
+// prepare interns shapes, makes the items (pods that are placed, waypoints that the change adds) and an empty packer.
+func prepare(c Cluster, change Change, groups []NodeGroup, of map[string]int) (*packer, []*item, Packing) {
+	p := &packer{groups: groups, zoneBit: map[string]zones{}, shapes: newShapes(c.NamespaceLabels), allowed: map[*shape][]zones{}}
+	for _, g := range groups {
+		for _, z := range g.Zones {
+			if _, ok := p.zoneBit[z]; !ok && len(p.zoneNames) < 64 {
+				p.zoneBit[z] = 1 << len(p.zoneNames)
+				p.zoneNames = append(p.zoneNames, z)
+			}
+		}
+	}
+	nodeZone := map[string]string{}
+	for _, n := range c.Nodes {
+		nodeZone[n.Name] = n.Labels[corev1.LabelTopologyZone]
+	}
+	var out Packing
+	items := make([]*item, 0, len(c.Pods))
+	for _, pod := range c.Pods {
+		if pod.Finished() || perNode(pod.Object) {
+			continue
+		}
+		g, ok := of[pod.Object.Spec.NodeName]
+		if !ok {
+			out.Pending++
+			continue
+		}
+		it := &item{shape: p.shapes.of(pod.Object), need: change.after(pod), group: g, zone: ^zones(0),
+			name: pod.Object.Namespace + "/" + pod.Object.Name, node: pod.Object.Spec.NodeName}
+		if hasVolumeClaim(pod.Object) { // most volumes live in one zone
+			it.zone = p.zoneBit[nodeZone[it.node]]
+		}
+		items = append(items, it)
+	}
+	items = append(items, p.waypointItems(change)...)
+	p.shapes.link()
+	return p, items, out
+}
+
+// waypointItems are the pods of planned waypoints. They go to the largest group without taints, where such a Deployment
+// would mostly land.
+func (p *packer) waypointItems(change Change) []*item {
+	target := -1
+	for i, g := range p.groups {
+		if len(g.Taints) == 0 && (target < 0 || g.Count > p.groups[target].Count) {
+			target = i
+		}
+	}
+	if target < 0 {
+		if len(p.groups) == 0 {
+			return nil
+		}
+		target = 0
+	}
+	var out []*item
+	for _, w := range change.Waypoints {
+		pod := &corev1.Pod{}
+		pod.Namespace = w.Namespace
+		pod.Labels = map[string]string{"sidestep.dev/planned-waypoint": w.Namespace}
+		if len(p.groups[target].Taints) > 0 {
+			pod.Spec.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
+		}
+		sh := p.shapes.of(pod)
+		for i := range w.Replicas {
+			out = append(out, &item{shape: sh, need: w.Each, group: target, zone: ^zones(0),
+				name: w.Namespace + "/planned-waypoint-" + itoa(i)})
+		}
+	}
+	return out
+}
+
+func hasVolumeClaim(pod *corev1.Pod) bool {
+	for _, v := range pod.Spec.Volumes {
+		if v.PersistentVolumeClaim != nil || v.Ephemeral != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func sortForPacking(items []*item) {
+	sort.Slice(items, func(i, j int) bool {
+		a, b := items[i], items[j]
+		switch {
+		case a.need.CPUMilli != b.need.CPUMilli:
+			return a.need.CPUMilli > b.need.CPUMilli
+		case a.need.MemoryBytes != b.need.MemoryBytes:
+			return a.need.MemoryBytes > b.need.MemoryBytes
+		}
+		return a.name < b.name
+	})
+}
+
+// binding names the resource whose total alone needs the most nodes. When packing needs clearly more nodes than any total, rules and
+// odd sizes decide, and saying "cpu" would mislead.
+func binding(groups []NodeGroup, items []*item, counts []GroupCount) (string, map[string]float64) {
+	type sums struct{ cpu, mem, pods float64 }
+	need := make([]sums, len(groups))
+	for _, it := range items {
+		need[it.group].cpu += float64(it.need.CPUMilli)
+		need[it.group].mem += float64(it.need.MemoryBytes)
+		need[it.group].pods++
+	}
+	var all, have sums
+	for i, g := range groups {
+		n := float64(counts[i].Nodes)
+		all.cpu, all.mem, all.pods = all.cpu+need[i].cpu, all.mem+need[i].mem, all.pods+need[i].pods
+		have.cpu += n * float64(g.Allocatable.CPUMilli-g.Daemons.CPUMilli)
+		have.mem += n * float64(g.Allocatable.MemoryBytes-g.Daemons.MemoryBytes)
+		have.pods += n * float64(g.MaxPods-g.DaemonPods)
+	}
+	full := map[string]float64{}
+	best, name := 0.0, "nothing"
+	for _, r := range []struct {
+		name       string
+		need, have float64
+	}{{"cpu", all.cpu, have.cpu}, {"memory", all.mem, have.mem}, {"pods", all.pods, have.pods}} {
+		q, ok := ratio(r.need, r.have)
+		if !ok {
+			continue
+		}
+		full[r.name] = q
+		if q > best {
+			best, name = q, r.name
+		}
+	}
+	if best > 0 && best < 0.8 {
+		name = "placement rules and pod sizes"
+	}
+	return name, full
+}
