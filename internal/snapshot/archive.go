@@ -1,9 +1,144 @@
 package snapshot
 
-import "io"
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+)
+
+// The archive is gzip (without name or time) of JSON lines: an archiveHeader, then one archiveLine for each
+// object in the order of Objects. Equal snapshots give equal bytes.
+const (
+	archiveKind   = "Snapshot"
+	archiveFormat = 1
+)
+
+type archiveHeader struct {
+	APIVersion string             `json:"apiVersion"`
+	Kind       string             `json:"kind"`
+	Format     int                `json:"format"`
+	Objects    int                `json:"objects"`
+	Namespaces []string           `json:"namespaces,omitempty"`
+	Knowledge  []archiveKnowledge `json:"knowledge,omitempty"`
+	Ignored    []Ignored          `json:"ignored,omitempty"`
+	Problems   []Problem          `json:"problems,omitempty"`
+}
+
+type archiveKnowledge struct {
+	Group string `json:"group,omitempty"`
+	Kind  string `json:"kind"`
+	Knowledge
+}
+
+type archiveLine struct {
+	Source        Source   `json:"source,omitzero"`
+	UnknownFields []string `json:"unknownFields,omitempty"`
+	Object        Object   `json:"object"`
+}
+
+// WriteArchive writes the snapshot as one file that Load reads back: the same objects, sources, knowledge,
+// ignored objects and problems. It holds no Secret, since no snapshot does; see Redact for names.
+func WriteArchive(w io.Writer, s *Snapshot) error {
+	zip := gzip.NewWriter(w)
+	out := bufio.NewWriterSize(zip, 64<<10)
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	h := archiveHeader{
+		APIVersion: "sidestep.dev/v1alpha1", Kind: archiveKind, Format: archiveFormat,
+		Objects: s.Len(), Namespaces: s.namespaces, Ignored: s.ignored, Problems: s.problems,
+	}
+	for k, known := range s.knowledge {
+		h.Knowledge = append(h.Knowledge, archiveKnowledge{Group: k.Group, Kind: k.Kind, Knowledge: known})
+	}
+	slices.SortFunc(h.Knowledge, func(a, b archiveKnowledge) int {
+		return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Kind, b.Kind))
+	})
+	if err := enc.Encode(h); err != nil {
+		return fmt.Errorf("write the archive's header: %w", err)
+	}
+	for o := range s.Objects() {
+		line := archiveLine{Source: s.sources[o], UnknownFields: s.unknown[o], Object: o}
+		if err := enc.Encode(line); err != nil {
+			return fmt.Errorf("write %s %s: %w", o.GetObjectKind().GroupVersionKind().Kind, qualified(o.GetNamespace(), o.GetName()), err)
+		}
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("write the archive: %w", err)
+	}
+	if err := zip.Close(); err != nil {
+		return fmt.Errorf("write the archive: %w", err)
+	}
+	return nil
+}
 
 func isGzip(head []byte) bool { return len(head) > 2 && head[0] == 0x1f && head[1] == 0x8b }
 
-func readArchive(b *Builder, name string, r io.Reader) []unit { return nil }
+// readArchive reads an archive's header into b and returns its lines. Compressed manifests are welcome too.
+// A damaged archive gives nothing: half of it would look like a mesh with fewer policies.
+func readArchive(b *Builder, name string, r io.Reader) []unit {
+	bad := func(format string, args ...any) []unit {
+		b.Report(Problem{Source: Source{File: name}, Message: fmt.Sprintf(format, args...)})
+		return nil
+	}
+	zip, err := gzip.NewReader(r)
+	if err != nil {
+		return bad("not a snapshot archive: %s", reason(err))
+	}
+	text, err := io.ReadAll(io.LimitReader(zip, maxFile+1))
+	switch {
+	case err != nil:
+		return bad("a damaged archive: %s", reason(err))
+	case len(text) > maxFile:
+		return bad("larger than %d MiB when unpacked", maxFile>>20)
+	}
+	first, rest, _ := bytes.Cut(text, []byte("\n"))
+	var h archiveHeader
+	if json.Unmarshal(first, &h) != nil || h.Kind != archiveKind {
+		return split(name, text)
+	}
+	if h.Format != archiveFormat {
+		return bad("archive format %d is not known, only %d: use a newer sidestep", h.Format, archiveFormat)
+	}
+	var units []unit
+	for line := range bytes.Lines(rest) {
+		units = append(units, unit{file: name, text: line, line: len(units) + 2, json: true, archived: true})
+	}
+	if len(units) != h.Objects {
+		return bad("a damaged archive: %d objects, its header says %d", len(units), h.Objects)
+	}
+	for _, k := range h.Knowledge {
+		b.Mark(Kind{Group: k.Group, Kind: k.Kind}, k.Knowledge)
+	}
+	if h.Namespaces != nil {
+		b.Only(h.Namespaces)
+	}
+	b.ignored = append(b.ignored, h.Ignored...)
+	b.problems = append(b.problems, h.Problems...)
+	return units
+}
 
-func (d *decoder) archived(u unit) {}
+// archived decodes one archiveLine.
+func (d *decoder) archived(u unit) {
+	at := Source{File: u.file, Line: u.line}
+	var line struct {
+		Source        Source
+		UnknownFields []string
+		Object        json.RawMessage
+	}
+	if err := json.Unmarshal(u.text, &line); err != nil {
+		d.fail(at, head{}, "a damaged archive: %v", err)
+		return
+	}
+	before := len(d.out)
+	d.object(at, line.Object, peek(line.Object))
+	for i := range d.out[before:] {
+		if o := &d.out[before+i]; o.object != nil {
+			o.source, o.unknown = line.Source, append(o.unknown, line.UnknownFields...)
+		}
+	}
+}

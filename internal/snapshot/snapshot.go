@@ -63,19 +63,23 @@ const (
 
 // Ignored is an object or document that was read but is not part of the snapshot.
 type Ignored struct {
-	APIVersion, Kind, Namespace, Name string
-	Source                            Source
-	Reason                            string
+	APIVersion string `json:"apiVersion,omitempty"`
+	Kind       string `json:"kind,omitempty"`
+	Namespace  string `json:"namespace,omitempty"`
+	Name       string `json:"name,omitempty"`
+	Source     Source `json:"source,omitzero"`
+	Reason     string `json:"reason"`
 }
 
 // Problem is input that could not be read: a broken document, a wrong type, an unknown version.
 type Problem struct {
-	Source  Source
-	Message string
+	Source  Source `json:"source,omitzero"`
+	Message string `json:"message"`
 	// Kind, Namespace and Name say what would have been read, as far as that could be told. A problem
 	// with a Kind makes that kind Hidden: an object of it exists and is not in the snapshot.
-	Kind            Kind
-	Namespace, Name string
+	Kind      Kind   `json:"kind,omitzero"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name,omitempty"`
 }
 
 // String is the one line a person reads: where, then what.
