@@ -6,8 +6,8 @@ type Decision string
 // Decisions. Unknown counts as weaker than anything it is compared with. A call that
 // cannot get through at all is a Deny by Unreachable.
 const (
-	Allow   Decision = "allow"
-	Deny    Decision = "deny"
+	Allow           Decision = "allow"
+	Deny            Decision = "deny"
 	DecisionUnknown Decision = "unknown"
 )
 
@@ -43,6 +43,11 @@ type Request struct {
 	// client as told by X-Forwarded-For or the PROXY protocol.
 	SourceIP string `json:"sourceIP,omitempty"`
 	RemoteIP string `json:"remoteIP,omitempty"`
+	// PodIP, VIP and WaypointIP are the addresses of the destination pod, of the Service
+	// and of the waypoint's pod, where policies ask for them.
+	PodIP      string `json:"podIP,omitempty"`
+	VIP        string `json:"vip,omitempty"`
+	WaypointIP string `json:"waypointIP,omitempty"`
 	// Metadata are values of experimental.envoy.filters.* conditions, by condition key.
 	Metadata map[string][]string `json:"metadata,omitempty"`
 	// Refused names the external authorizers (CUSTOM providers) that would refuse it.
@@ -61,8 +66,6 @@ type Caller struct {
 	ModeAfter Mode `json:"modeAfter,omitempty"`
 	// Others counts further callers for which the same holds.
 	Others int `json:"others,omitempty"`
-	role   Role
-	hbone  [2]bool
 }
 
 // Addressing is how a caller names the destination.
@@ -93,10 +96,15 @@ type Destination struct {
 type Token struct {
 	// Valid says that its issuer signed it and that it has not expired.
 	Valid bool `json:"valid"`
+	// Location is where a rule with fromHeaders, fromParams or fromCookies looks for it;
+	// empty means the Authorization header or access_token parameter.
+	Location string `json:"location,omitempty"`
 	// Issuer is the iss claim.
 	Issuer string `json:"issuer,omitempty"`
 	// Claims hold the rest: strings, lists of strings and nested objects, as in JSON.
 	Claims map[string]Claim `json:"claims,omitempty"`
+	// material limits it to the rules with these keys; empty means any rule of its issuer.
+	material string
 }
 
 // Claim is a JWT claim: a list of strings (one element for a plain string) or an object.
@@ -114,6 +122,11 @@ type Answer struct {
 	Policy string `json:"policy,omitempty"`
 	// Why is one sentence.
 	Why string `json:"why"`
+	// Route is the way of the call in words.
+	Route string `json:"route,omitempty"`
+	// Assumed lists attributes that policies on the way ask for and the request does not
+	// give: they were taken to be absent.
+	Assumed []string `json:"assumed,omitempty"`
 	// Hops are the enforcement points on the way, in order, each with its own answer.
 	Hops []Hop `json:"hops,omitempty"`
 }

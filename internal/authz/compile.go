@@ -96,21 +96,33 @@ func CompileRequestAuthentication(obj *securityv1.RequestAuthentication) (Reques
 		if r.GetJwks() != "" && r.GetJwksUri() != "" {
 			v.errorf(field, "has both jwks and jwksUri; jwks is used")
 		}
-		p.Rules = append(p.Rules, JWTRule{Issuer: r.GetIssuer(), Audiences: r.GetAudiences(), Material: jwtMaterial(r)})
+		p.Rules = append(p.Rules, JWTRule{Issuer: r.GetIssuer(), Audiences: r.GetAudiences(),
+			Material: jwtMaterial(r), Location: jwtLocation(r), Forward: r.GetForwardOriginalToken()})
 	}
 	p.digest = digestOf(p)
 	return p, v.problems
 }
 
+// jwtMaterial digests what decides which tokens a rule accepts, other than the issuer
+// and the audiences.
 func jwtMaterial(r *securityapi.JWTRule) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%q %q", r.GetJwksUri(), r.GetJwks())
-	for _, h := range r.GetFromHeaders() {
-		fmt.Fprintf(&b, " h%q:%q", h.GetName(), h.GetPrefix())
-	}
-	fmt.Fprintf(&b, " p%q c%q s%q", r.GetFromParams(), r.GetFromCookies(), r.GetSpaceDelimitedClaims())
-	sum := sha256.Sum256([]byte(b.String()))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q", r.GetJwksUri(), r.GetJwks(), r.GetSpaceDelimitedClaims()))
 	return hex.EncodeToString(sum[:6])
+}
+
+// jwtLocation names the places of a rule with custom places, empty for the default.
+func jwtLocation(r *securityapi.JWTRule) string {
+	var b strings.Builder
+	for _, h := range r.GetFromHeaders() {
+		fmt.Fprintf(&b, "header %s %s;", asciiLower(h.GetName()), h.GetPrefix())
+	}
+	for _, p := range r.GetFromParams() {
+		fmt.Fprintf(&b, "param %s;", p)
+	}
+	for _, c := range r.GetFromCookies() {
+		fmt.Fprintf(&b, "cookie %s;", c)
+	}
+	return strings.TrimSuffix(b.String(), ";")
 }
 
 // CompilePeerAuthentication reads a PeerAuthentication.

@@ -125,6 +125,10 @@ type JWTRule struct {
 	// Material digests where the keys and the token come from: two rules of one issuer
 	// accept the same tokens when it is equal.
 	Material string
+	// Location names where the token is looked for, when not in the default places.
+	Location string
+	// Forward keeps the token in the request; otherwise the next proxy does not see it.
+	Forward bool
 }
 
 // MTLS is a PeerAuthentication mode.

@@ -1,0 +1,241 @@
+package authz
+
+// who is the identity that an enforcement point sees.
+type who uint8
+
+const (
+	whoNobody who = iota
+	whoCaller
+	whoWaypoint
+)
+
+// hop is one enforcement point on a path, before any request is looked at.
+type hop struct {
+	point Point
+	where Ref
+	who   who
+	// principal is the waypoint's, for whoWaypoint.
+	principal string
+	port      uint16
+	protocol  Protocol
+	prog      *program
+	// strict says that a call without identity is refused, by policy strictBy.
+	strict   bool
+	strictBy string
+	// vip says that the destination address is the service's and not the pod's;
+	// viaWaypoint that the source address is a waypoint's.
+	vip, viaWaypoint bool
+}
+
+// path is how a call travels. Failed and unknown, when set, override the hops.
+type path struct {
+	hops []hop
+	// failed says why the call does not get through.
+	failed string
+	// unknown says why the path cannot be told.
+	unknown string
+	// route is the path in words.
+	route []string
+}
+
+// callerKind is what a caller's path depends on, other than its identity.
+type callerKind struct {
+	mode  Mode
+	hbone bool
+	role  Role
+}
+
+// kindOf gives a workload's kind as a caller.
+func kindOf(w *Workload) callerKind {
+	k := callerKind{mode: w.Mode, role: RoleApplication}
+	if w.HostNetwork {
+		k.mode = ModeNone
+	}
+	if w.Role == RoleGateway {
+		k.role = RoleGateway
+	}
+	if k.mode == ModeSidecar {
+		k.hbone = w.HBONE
+	}
+	return k
+}
+
+// target is one way to address one port of a workload.
+type target struct {
+	w          *Workload
+	svc        *Service // nil when addressed by pod IP
+	addressing Addressing
+	port       uint16 // the pods' port
+	svcPort    uint16
+	declared   Protocol // of the service port, or of the pod port as the sidecar sees it
+}
+
+// route finds the path of a call speaking proto (http or tcp).
+func (m *model) route(k callerKind, t target, proto Protocol) path {
+	var p path
+	switch k.mode {
+	case ModeNone:
+		p.route = append(p.route, "plaintext from outside the mesh")
+		m.serve(&p, t, proto, whoNobody, nil)
+	case ModeAmbient:
+		m.fromAmbient(&p, t, proto)
+	default:
+		m.fromEnvoy(&p, k, t, proto)
+	}
+	return p
+}
+
+// fromAmbient is a call through the caller's ztunnel (ztunnel src/proxy/outbound.rs).
+func (m *model) fromAmbient(p *path, t target, proto Protocol) {
+	p.route = append(p.route, "caller's ztunnel")
+	var wp *Waypoint
+	if t.addressing == ByService {
+		wp = m.serviceWaypoint(t.svc)
+	} else {
+		wp = m.workloadWaypoint(t.w)
+	}
+	if wp != nil {
+		m.throughWaypoint(p, wp, t, proto)
+		return
+	}
+	m.serve(p, t, proto, m.ztunnelIdentity(p, t.w), nil)
+}
+
+// ztunnelIdentity says whether ztunnel (or a waypoint) reaches a workload with HBONE. A
+// sidecar that cannot speak HBONE is called in plaintext.
+func (m *model) ztunnelIdentity(p *path, w *Workload) who {
+	if w.Mode == ModeAmbient || (w.Mode == ModeSidecar && w.HBONE) {
+		return whoCaller
+	}
+	p.route = append(p.route, "plaintext")
+	return whoNobody
+}
+
+// fromEnvoy is a call from a sidecar or a gateway. Sidecars never use waypoints;
+// gateways only for services that ask for it (xds/endpoints findServiceWaypoint).
+func (m *model) fromEnvoy(p *path, k callerKind, t target, proto Protocol) {
+	if k.role == RoleGateway {
+		p.route = append(p.route, "gateway")
+		if t.addressing == ByService && t.svc.IngressUseWaypoint {
+			if wp := m.serviceWaypoint(t.svc); wp != nil {
+				m.throughWaypoint(p, wp, t, proto)
+				return
+			}
+		}
+	} else {
+		p.route = append(p.route, "client sidecar")
+	}
+	m.serve(p, t, proto, m.envoyIdentity(p, k, t), nil)
+}
+
+// envoyIdentity says whether an Envoy caller authenticates itself.
+func (m *model) envoyIdentity(p *path, k callerKind, t target) who {
+	switch {
+	case t.addressing == ByPodIP:
+		// The PassthroughCluster has no TLS.
+		p.route = append(p.route, "plaintext (pod addressed directly)")
+		return whoNobody
+	case t.w.Mode == ModeSidecar:
+		if mode, _ := m.peer(t.w).sidecarMode(t.port); mode == MTLSDisable && !(k.hbone && t.w.HBONE && t.addressing == ByService) {
+			p.route = append(p.route, "plaintext (mTLS disabled)")
+			return whoNobody
+		}
+		return whoCaller
+	case t.w.Mode == ModeAmbient:
+		if k.hbone && t.addressing != ByHeadless {
+			return whoCaller
+		}
+		// No HBONE to ORIGINAL_DST clusters (istio/istio#54921), none from a sidecar that was
+		// not restarted; and ambient pods do not offer legacy mTLS.
+		p.route = append(p.route, "plaintext (no HBONE)")
+		return whoNobody
+	}
+	p.route = append(p.route, "plaintext")
+	return whoNobody
+}
+
+func (m *model) throughWaypoint(p *path, wp *Waypoint, t target, proto Protocol) {
+	ref := Ref{Kind: kindGateway, Namespace: wp.Namespace, Name: wp.Name}
+	p.route = append(p.route, "waypoint "+wp.Namespace+"/"+wp.Name)
+	if !wp.Ready {
+		p.failed = "waypoint " + wp.Namespace + "/" + wp.Name + " has no ready pod"
+		return
+	}
+	if m.cfg.LayeredWaypointPolicies {
+		p.hops = append(p.hops, hop{point: PointWaypoint, where: ref, who: whoCaller, port: hbonePort, protocol: ProtocolTCP, prog: m.waypointL4(wp)})
+	}
+	h := hop{point: PointWaypoint, where: ref, who: whoCaller, port: t.port, protocol: proto}
+	var svc *Service
+	if t.addressing == ByService {
+		svc, h.port, h.vip = t.svc, t.svcPort, true
+	}
+	h.prog = m.waypoint(wp, svc, envoyDialect(proto))
+	p.hops = append(p.hops, h)
+	m.serve(p, t, proto, m.ztunnelIdentity(p, t.w), wp)
+}
+
+// hbonePort is where waypoints terminate HBONE.
+const hbonePort = 15008
+
+func envoyDialect(proto Protocol) dialect {
+	if proto == ProtocolTCP {
+		return dialectTCP
+	}
+	return dialectHTTP
+}
+
+// serve is the arrival at the workload: at its sidecar, its ztunnel or nothing. A call
+// that came through a waypoint bears the waypoint's identity.
+func (m *model) serve(p *path, t target, proto Protocol, as who, via *Waypoint) {
+	h := hop{where: t.w.Ref, who: as, port: t.port, protocol: proto, viaWaypoint: via != nil}
+	if via != nil && as == whoCaller {
+		h.who, h.principal = whoWaypoint, via.Principal(m.cfg)
+	}
+	switch {
+	case t.w.Mode == ModeAmbient:
+		h.point, h.protocol = PointZtunnel, ProtocolTCP
+		h.prog = m.server(t.w, dialectZtunnel)
+		p.route = append(p.route, "destination's ztunnel")
+	case t.w.Mode == ModeSidecar:
+		for _, x := range t.w.ExcludedInboundPorts {
+			if x == t.port {
+				p.route = append(p.route, "port left out of the sidecar's capture")
+				return
+			}
+		}
+		h.point = PointServerSidecar
+		if t.w.Role == RoleGateway {
+			h.point = PointGateway
+		}
+		h.prog = m.server(t.w, envoyDialect(proto))
+		if t.w.Role != RoleGateway {
+			mode, by := m.peer(t.w).sidecarMode(t.port)
+			if mode == MTLSStrict {
+				h.strict = true
+				if by != nil {
+					h.strictBy = by.Key()
+				}
+			}
+		}
+		p.route = append(p.route, string(h.point))
+	default:
+		if why := m.unknown(t.w); why != "" {
+			p.unknown = why
+		}
+		return
+	}
+	p.hops = append(p.hops, h)
+}
+
+// protocols lists what a call to a port may speak, as seen by Envoy: a declared HTTP
+// port serves HTTP only, a declared TCP port treats everything as bytes, an undeclared
+// one is sniffed.
+func protocols(declared Protocol) []Protocol {
+	switch declared {
+	case ProtocolHTTP:
+		return []Protocol{ProtocolHTTP}
+	case ProtocolTCP:
+		return []Protocol{ProtocolTCP}
+	}
+	return []Protocol{ProtocolHTTP, ProtocolTCP}
+}
