@@ -1,0 +1,157 @@
+package report
+
+import (
+	"io"
+	"strings"
+)
+
+// ExplainRule writes what a code means.
+func (r *AuditReport) ExplainRule(w io.Writer, code string, o TextOptions) error {
+	p := &printer{colour: o.Colour}
+	rule := r.rule(code)
+	p.line("%s  %s", p.bold(rule.Code), p.bold(rule.Title))
+	p.line("at most %s, at most %s", p.severity(rule.Severity), p.verdict("needs "+rule.Requires, rule.Requires))
+	p.line("")
+	p.line("%s", wrap(rule.Why))
+	if rule.Remedy != "" {
+		p.line("")
+		p.line("%s", wrap("Way out: "+rule.Remedy))
+	}
+	p.line("")
+	for _, ref := range rule.References {
+		p.line("  see %s", ref)
+	}
+	p.line("  see %s", rule.URL())
+	_, err := w.Write(p.Bytes())
+	return err
+}
+
+// ExplainCode writes what a code means and every place where this audit found it.
+func (r *AuditReport) ExplainCode(w io.Writer, code string, o TextOptions) error {
+	if err := r.ExplainRule(w, code, o); err != nil {
+		return err
+	}
+	p := &printer{colour: o.Colour}
+	found := 0
+	for _, t := range r.topics() {
+		if t.Code != code {
+			continue
+		}
+		if found++; found == 1 {
+			p.line("")
+			p.line("%s", p.bold("Found here"))
+		}
+		r.textFinding(p, t.Finding, "  ")
+		for i, wl := range t.Workloads {
+			if i == mostErrors && !o.Wide {
+				p.line("    and %s more: see --wide", count(len(t.Workloads)-i, "workload"))
+				break
+			}
+			p.line("    about %s", wl)
+		}
+	}
+	if found == 0 {
+		p.line("")
+		p.line("Not found in this input.")
+	}
+	_, err := w.Write(p.Bytes())
+	return err
+}
+
+// ExplainWorkload writes everything that a workload's verdict rests on.
+func (r *AuditReport) ExplainWorkload(w io.Writer, wl *Workload, o TextOptions) error {
+	p := &printer{colour: o.Colour}
+	p.line("%s  %s, now %s", p.bold(wl.Object().String()), pods(wl), wl.Mode)
+	p.line("needs %s: %s", p.verdict(wl.Verdict, wl.Verdict), verdictWords[wl.Verdict])
+	if wl.Override != "" {
+		p.line("its owner asks for %s", wl.Override)
+	}
+	if wl.Place != (Place{}) {
+		p.line("%s", p.faint("read from "+wl.Place.String()))
+	}
+	last := ""
+	for _, f := range wl.Findings {
+		if f.Requires != last {
+			p.line("")
+			p.line("%s", p.bold(explainHeads[f.Requires]))
+			last = f.Requires
+		}
+		r.textFinding(p, f, "  ")
+	}
+	if len(wl.Findings) == 0 {
+		p.line("")
+		p.line("No finding: nothing in the input needs more.")
+	}
+	_, err := w.Write(p.Bytes())
+	return err
+}
+
+// explainHeads are the headings over the findings that require a mode.
+var explainHeads = map[string]string{
+	"sidecar":  "What only a sidecar keeps",
+	"waypoint": "What a waypoint keeps",
+	"ambient":  "What changes with ztunnel",
+	"none":     "Good to know",
+}
+
+// Find returns the workloads that a user may mean by NAME, KIND/NAME, NAMESPACE/NAME or
+// NAMESPACE/KIND/NAME, kinds also by their short names.
+func (r *AuditReport) Find(what string) []*Workload {
+	parts := strings.Split(what, "/")
+	var out []*Workload
+	for i := range r.Workloads {
+		w := &r.Workloads[i]
+		isKind := func(s string) bool { return lower(s) == lower(w.Kind) || lower(s) == shortKind(w.Kind) }
+		ok := false
+		switch len(parts) {
+		case 1:
+			ok = parts[0] == w.Name
+		case 2:
+			ok = parts[1] == w.Name && (parts[0] == w.Namespace || isKind(parts[0]))
+		case 3:
+			ok = parts[0] == w.Namespace && isKind(parts[1]) && parts[2] == w.Name
+		}
+		if ok {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+// Rule returns the rule of a code, in any case.
+func (r *AuditReport) Rule(code string) (Rule, bool) {
+	for _, rule := range r.Rules {
+		if strings.EqualFold(rule.Code, code) {
+			return rule, true
+		}
+	}
+	return Rule{}, false
+}
+
+// wrap breaks text into lines of at most 88 characters.
+func wrap(text string) string {
+	const width = 88
+	var b strings.Builder
+	column := 0
+	for _, word := range strings.Fields(text) {
+		if column > 0 && column+1+len(word) > width {
+			b.WriteByte('\n')
+			column = 0
+		} else if column > 0 {
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += len(word)
+	}
+	return b.String()
+}
+
+// ExplainJSON writes one workload as a versioned document.
+func ExplainJSON(w io.Writer, wl *Workload) error {
+	return writeJSON(w, struct {
+		APIVersion string    `json:"apiVersion"`
+		Kind       string    `json:"kind"`
+		Workload   *Workload `json:"workload"`
+	}{APIVersion, "WorkloadReport", wl})
+}
