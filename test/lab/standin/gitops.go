@@ -1,0 +1,109 @@
+package standin
+
+// Stands in for: a GitOps tool (Argo CD, Flux) with self-healing on: what
+// somebody changes in the cluster but not in Git is put back.
+//
+// Differs: "Git" is what the cluster held when the fault was set; only labels of
+// namespaces and of Deployment pod templates are watched; it looks twice a second
+// where Argo CD reacts to events and Flux to an interval of minutes.
+
+import (
+	"context"
+	"encoding/json"
+	"log"
+	"maps"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// GitOpsFault lists the namespaces whose labels are reverted.
+type GitOpsFault struct {
+	Namespaces []string `json:"namespaces"`
+}
+
+// GitOps is the stand-in.
+type GitOps struct {
+	World   *World
+	Control *Control
+
+	git map[string]map[string]string // "namespace" or "namespace/deployment" to labels
+}
+
+// Run reverts until ctx ends.
+func (g *GitOps) Run(ctx context.Context) {
+	for {
+		f := g.Control.Faults().GitOps
+		if len(f.Namespaces) == 0 {
+			g.git = nil
+		} else if err := g.sync(ctx, f); err != nil && ctx.Err() == nil {
+			log.Printf("gitops: %v", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-g.Control.Changed():
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}
+
+func (g *GitOps) sync(ctx context.Context, f GitOpsFault) error {
+	if g.git == nil {
+		g.git = map[string]map[string]string{}
+	}
+	kube := g.World.Client.Kube
+	for _, name := range f.Namespaces {
+		ns, err := kube.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if patch := g.revert(name, ns.Labels, "metadata"); patch != nil {
+			if _, err := kube.CoreV1().Namespaces().Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "argocd-controller"}); err != nil {
+				return err
+			}
+			log.Printf("gitops: reverted labels of namespace %s", name)
+		}
+		deployments, err := kube.AppsV1().Deployments(name).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		for _, d := range deployments.Items {
+			patch := g.revert(name+"/"+d.Name, d.Spec.Template.Labels, "spec", "template", "metadata")
+			if patch == nil {
+				continue
+			}
+			if _, err := kube.AppsV1().Deployments(name).Patch(ctx, d.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "argocd-controller"}); err != nil {
+				return err
+			}
+			log.Printf("gitops: reverted labels of deployment %s/%s", name, d.Name)
+		}
+	}
+	return nil
+}
+
+// revert remembers labels at first sight; later it returns the merge patch that restores them, or nil.
+func (g *GitOps) revert(key string, now map[string]string, path ...string) []byte {
+	git, known := g.git[key]
+	if !known {
+		g.git[key] = maps.Clone(now)
+		return nil
+	}
+	if maps.Equal(git, now) {
+		return nil
+	}
+	labels := map[string]any{}
+	for k := range now {
+		labels[k] = nil // what Git does not have goes
+	}
+	for k, v := range git {
+		labels[k] = v
+	}
+	var patch any = map[string]any{"labels": labels}
+	for i := len(path) - 1; i >= 0; i-- {
+		patch = map[string]any{path[i]: patch}
+	}
+	raw, _ := json.Marshal(patch)
+	return raw
+}
