@@ -24,6 +24,9 @@ const (
 	// DryRunAuthz: annotation istio.io/dry-run on an AuthorizationPolicy. ztunnel before 1.29 enforces
 	// such a policy when istiod sends it (release note authz-dry-run-ambient).
 	DryRunAuthz Feature = "dry-run-authz"
+	// WaypointPolicy: a policy of any kind whose targetRefs reach the workload through a waypoint it is
+	// bound to. Sidecars and ztunnel ignore it, so it holds only as long as that waypoint is bound.
+	WaypointPolicy Feature = "waypoint-policy"
 	// RequestAuthn: a RequestAuthentication without targetRefs (JWT validation).
 	RequestAuthn Feature = "request-authn"
 	// JWTClaimRouting: a route that matches on @request.auth.claims, which needs RequestAuthentication
@@ -122,9 +125,10 @@ const (
 	WasmPlugin Feature = "wasm-plugin"
 	// TrafficExtension: a TrafficExtension (Lua or Wasm, 1.30) without targetRefs.
 	TrafficExtension Feature = "traffic-extension"
-	// Tracing: tracing configured by a Telemetry or by the mesh's default providers.
+	// Tracing: tracing configured by a Telemetry. What mesh configuration turns on for every proxy is
+	// Settings.DefaultTracing, and DefaultAccessLog for access logs.
 	Tracing Feature = "tracing"
-	// HTTPMetrics: metrics overrides in a Telemetry.
+	// HTTPMetrics: metrics configured by a Telemetry; Evidence names the overrides where there are some.
 	HTTPMetrics Feature = "http-metrics"
 	// AccessLogging: access logging in a Telemetry, with or without a filter.
 	AccessLogging Feature = "access-logging"
@@ -245,7 +249,7 @@ const (
 // Features lists every Feature, in the order above, so that a test can prove that each one is judged.
 func Features() []Feature {
 	return []Feature{
-		L4Authz, L7Authz, ExtAuthz, AuditAuthz, DryRunAuthz, RequestAuthn, JWTClaimRouting,
+		L4Authz, L7Authz, ExtAuthz, AuditAuthz, DryRunAuthz, WaypointPolicy, RequestAuthn, JWTClaimRouting,
 		StrictMTLS, PortLevelMTLS, DisabledMTLS,
 		HTTPMatch, TrafficSplit, HeaderManipulation, Rewrite, Retries, Timeouts, Mirroring, CORS,
 		FaultInjection, SourceMatch, DelegateRoute, ClientNamespaceRoute, TCPRouting, TLSRouting, MixedRoutes,

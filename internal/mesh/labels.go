@@ -42,7 +42,11 @@ const (
 	// LabelIstio is the role label of Istio's own charts: ingressgateway, egressgateway, pilot, ...
 	LabelIstio = "istio"
 	// LabelApp is what ztunnel, istiod and istio-cni pods bear in Istio's charts.
-	LabelApp = "app"
+	LabelApp             = "app"
+	labelK8sApp          = "k8s-app"
+	labelPodTemplateHash = "pod-template-hash"
+	labelVersion         = "app.kubernetes.io/version"
+	labelOperatorVersion = "operator.istio.io/version"
 	// LabelDefaultsForClass marks a ConfigMap with defaults for a gateway class.
 	LabelDefaultsForClass = "gateway.istio.io/defaults-for-class"
 	// LabelNamespaceName is set by Kubernetes on every Namespace.
@@ -67,6 +71,8 @@ var (
 	AnnotationNativeSidecar         = annotation.SidecarNativeSidecar.Name
 	AnnotationProxyCPU              = annotation.SidecarProxyCPU.Name
 	AnnotationProxyMemory           = annotation.SidecarProxyMemory.Name
+	annotationProxyCPULimit         = annotation.SidecarProxyCPULimit.Name
+	annotationProxyMemoryLimit      = annotation.SidecarProxyMemoryLimit.Name
 	AnnotationTemplates             = annotation.InjectTemplates.Name
 	AnnotationMergeMetrics          = annotation.PrometheusMergeMetrics.Name
 	AnnotationInterception          = annotation.SidecarInterceptionMode.Name
@@ -78,6 +84,7 @@ var (
 	AnnotationControlPlaneClusters  = annotation.TopologyControlPlaneClusters.Name
 	AnnotationBypassInbound         = annotation.AmbientBypassInboundCapture.Name
 	AnnotationDNSCapture            = annotation.AmbientDnsCapture.Name
+	annotationRegistrationGroup     = annotation.IoIstioAutoRegistrationGroup.Name
 	AnnotationRerouteInterfaces     = annotation.IoIstioRerouteVirtualInterfaces.Name
 )
 
@@ -120,6 +127,11 @@ var tuningAnnotations = []string{
 	annotation.SidecarStatusReadinessApplicationPorts.Name, annotation.SidecarStatusReadinessFailureThreshold.Name,
 	annotation.SidecarStatusReadinessInitialDelaySeconds.Name, annotation.SidecarStatusReadinessPeriodSeconds.Name,
 }
+
+var (
+	trafficIncludeInboundPorts   = annotation.SidecarTrafficIncludeInboundPorts.Name
+	trafficIncludeOutboundRanges = annotation.SidecarTrafficIncludeOutboundIPRanges.Name
+)
 
 var trafficAnnotations = []string{
 	annotation.SidecarTrafficIncludeInboundPorts.Name, annotation.SidecarTrafficExcludeInboundPorts.Name,

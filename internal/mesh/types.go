@@ -72,11 +72,18 @@ type Workload struct {
 	Why  []Because
 	// Proxy describes the sidecar in effect, observed on pods or derived from the injection rules.
 	Proxy Proxy
+	// PodModes counts the live pods by the mode each one is in; all zero when Derived.
+	PodModes PodModes
 	// AfterRestart is the mode that new pods would get; it differs from Mode where a label was changed
-	// and pods were not restarted.
-	AfterRestart Mode
-	// Object is the workload's own object; Template the pod template it makes pods from (for a bare pod,
-	// its own metadata and spec).
+	// and pods were not restarted. AfterRestartWhy holds its reasons.
+	AfterRestart    Mode
+	AfterRestartWhy []Because
+	// NamespaceKnown tells that the Namespace object is in the snapshot. Without it the labels that
+	// choose the mode are not known, and the modes above assume that there are none.
+	NamespaceKnown bool
+	// Object is the workload's own object (for an owner that the snapshot does not hold, one of its
+	// pods); Template the pod template it makes pods from (for a bare pod, its own metadata and spec; nil
+	// for a WorkloadEntry or WorkloadGroup).
 	Object   snapshot.Object
 	Template *corev1.PodTemplateSpec
 	// Labels are the labels pods have; Annotations are the pods' annotations (template and injected).
@@ -91,15 +98,52 @@ type Workload struct {
 	// Principal is trustDomain/ns/NS/sa/SA, without the spiffe:// scheme, as policies match it.
 	Principal   string
 	HostNetwork bool
-	// Services select the workload's pods. Policies and Routes touch it. Uses lists the features in use.
+	// Services select the workload's pods.
 	Services []*Service
+	// Policies are the policy objects that attach to it, whichever proxy would read them; Routes the
+	// VirtualServices, DestinationRules and Gateway API routes for hosts of its Services.
 	Policies []*Policy
-	Uses     []Use
+	Routes   []*Policy
+	// Uses lists the features in use, sorted by feature and side.
+	Uses []Use
+	// MTLS is the PeerAuthentication in effect.
+	MTLS MTLS
+	// Scope is the Sidecar resource in effect, nil without one.
+	Scope *Policy
 	// Waypoint is the binding in effect for traffic addressed to the workload itself (pod IP).
 	Waypoint Binding
 	// Unknown lists kinds that could not be read and that this workload's verdict depends on.
 	Unknown []snapshot.Kind
+
+	orphan  bool   // its owner is not in the snapshot: replicas are counted from pods
+	account string // of a WorkloadEntry or WorkloadGroup, empty where none is given
 }
+
+// PodModes counts pods by mode.
+type PodModes struct {
+	Sidecar, Ambient, None int
+	// Pending counts those of Ambient whose redirection is not complete: they have no traffic.
+	Pending int
+}
+
+// MTLS is the effective PeerAuthentication of a workload.
+type MTLS struct {
+	// Mode is STRICT, PERMISSIVE or DISABLE; PERMISSIVE where nothing is configured.
+	Mode string
+	// Ports holds what differs per workload port.
+	Ports []PortMTLS
+	// Evidence names the objects that decided, the most general first; empty for the default.
+	Evidence []Evidence
+}
+
+// PortMTLS is the mode of one workload port.
+type PortMTLS struct {
+	Port uint32
+	Mode string
+}
+
+// Strict tells that plaintext is refused on every port that is not listed otherwise.
+func (m MTLS) Strict() bool { return m.Mode == "STRICT" }
 
 // Proxy is the sidecar of a workload.
 type Proxy struct {
@@ -109,8 +153,10 @@ type Proxy struct {
 	HBONE bool
 	// Revision is the control plane revision that injects (or injected) it; Version is the proxy image's tag.
 	Revision, Version string
-	// CPUMilli and MemoryBytes are the container's requests, per pod.
+	// CPUMilli and MemoryBytes are the container's requests, per pod; RequestsKnown is false where they
+	// could neither be read from a pod nor derived from the injector's values.
 	CPUMilli, MemoryBytes int64
+	RequestsKnown         bool
 	// Mixed tells that only some of the pods have a sidecar (a rollout under way or half restarted).
 	Mixed bool
 }
@@ -127,7 +173,18 @@ type Service struct {
 	// Waypoint is the binding in effect; IngressUseWaypoint whether ingress gateways honour it.
 	Waypoint           Binding
 	IngressUseWaypoint bool
-	Object             snapshot.Object
+	// External tells that its endpoints are outside the mesh (MESH_EXTERNAL, or ExternalName).
+	External bool
+	// VIPs are its addresses, where known.
+	VIPs []string
+	// ExportTo lists the namespaces that see it; nil means all.
+	ExportTo []string
+	// Policies have it in their targetRefs, or a waypoint that it is bound to. Routes are for its hosts.
+	Policies []*Policy
+	Routes   []*Policy
+	// Uses lists the features of its routes and traffic policies.
+	Uses   []Use
+	Object snapshot.Object
 }
 
 // Port is a service port.
@@ -138,6 +195,17 @@ type Port struct {
 	// Protocol is the declared application protocol in lower case: http, http2, grpc, tcp, tls, mongo, ...;
 	// empty when undeclared (Envoy sniffs, a waypoint too).
 	Protocol string
+	// TargetName is the name of a named target port.
+	TargetName string
+}
+
+// HTTP tells that an HTTP proxy sees requests on the port; sniffed ports count as such.
+func (p Port) HTTP() bool {
+	switch p.Protocol {
+	case "", "http", "http2", "grpc", "grpc-web", "http_proxy":
+		return true
+	}
+	return false
 }
 
 // Binding is the waypoint an object asks for by labels, and whether it gets it.
@@ -151,7 +219,32 @@ type Binding struct {
 	Bound    bool
 	Refused  string
 	Evidence Evidence
+	// Assumed tells that Bound rests on a Gateway whose status is not known (manifests).
+	Assumed bool
+	// Inherited tells that the label is the namespace's.
+	Inherited bool
+	// Shadows is the namespace's waypoint where the object's own label takes precedence over another one;
+	// ShadowsBound tells that it would have bound. Bound false and ShadowsBound true is coverage lost by a label.
+	Shadows      Ref
+	ShadowsBound bool
+	// Canary is the second waypoint of a weighted pair (1.31), CanaryWeight its share in percent, and
+	// CanaryRefused why it has no effect.
+	Canary        Ref
+	CanaryWeight  int
+	CanaryRefused string
 }
+
+// Why a binding is refused, in istiod's words (pilot/pkg/serviceregistry/ambient/waypoints.go, model/service.go).
+const (
+	WaypointIsNotReady     = "WaypointIsNotReady"
+	AttachmentDenied       = "AttachmentDenied"
+	UnsupportedTrafficType = "UnsupportedTrafficType"
+	CanarySameAsPrimary    = "CanarySameAsPrimary"
+	CanaryInvalidWeight    = "CanaryInvalidWeight"
+	// NotAWaypoint is not istiod's: the label names a Gateway of another sort, which istiod would bind
+	// all the same and which cannot do a waypoint's work.
+	NotAWaypoint = "NotAWaypoint"
+)
 
 // WaypointGateway is a Gateway of a waypoint class.
 type WaypointGateway struct {
@@ -165,7 +258,11 @@ type WaypointGateway struct {
 	// StatusKnown false.
 	Programmed, StatusKnown bool
 	ReadyPods               int
-	Object                  snapshot.Object
+	// Admits lists the namespaces whose objects may bind to it, sorted: its own, or what the listener's
+	// allowedRoutes say; AdmitsAll stands for every one.
+	Admits    []string
+	AdmitsAll bool
+	Object    snapshot.Object
 }
 
 // Policy is one policy or configuration object that touches a workload.
@@ -175,8 +272,32 @@ type Policy struct {
 	Scope Scope
 	// Action is ALLOW, DENY, AUDIT or CUSTOM for an AuthorizationPolicy, else empty.
 	Action string
-	Object snapshot.Object
+	// DryRun tells that an AuthorizationPolicy bears the dry-run annotation.
+	DryRun bool
+	// Targets are its targetRefs, resolved.
+	Targets []Target
+	// Workloads is the number of application workloads that it attaches to.
+	Workloads int
+	Object    snapshot.Object
 }
+
+// Target is one targetRef of a policy.
+type Target struct {
+	Ref
+	// Field is the path of the reference in the policy.
+	Field string
+	// Accepted tells that it resolves to a waypoint; otherwise Refused says why, using istiod's reason
+	// names where there is one: TargetNotFound, AncestorNotBound, Invalid.
+	Accepted bool
+	Refused  string
+}
+
+// Why a targetRef is refused (istio.io/istio pilot/pkg/model/policyattachment.go and status conditions).
+const (
+	TargetNotFound   = "TargetNotFound"
+	AncestorNotBound = "AncestorNotBound"
+	TargetInvalid    = "Invalid"
+)
 
 // Scope is how a policy attaches.
 type Scope string
@@ -190,8 +311,10 @@ const (
 
 // Use is one mesh feature a workload relies on, with every place it was read from.
 type Use struct {
-	Feature  Feature
+	Feature Feature
+	// Evidence names the places, in a fixed order; Omitted counts those beyond the first 64.
 	Evidence []Evidence
+	Omitted  int
 	// Side tells whether the feature acts on calls the workload receives or on calls it makes.
 	Side Side
 }
@@ -216,38 +339,15 @@ type Mesh struct {
 	Workloads []*Workload // sorted by namespace, kind, name
 	Services  []*Service  // sorted by namespace, name
 	Waypoints []*WaypointGateway
-}
+	// Policies holds every policy object, attached or not, sorted by kind, namespace, name.
+	Policies []*Policy
+	// Routes holds every route and DestinationRule, likewise.
+	Routes []*Policy
+	// Uses are mesh-wide features, such as SPIRE.
+	Uses []Use
 
-// Settings are the mesh-wide facts. Known is false where the snapshot holds no mesh configuration and
-// defaults were assumed.
-type Settings struct {
-	Known              bool
-	RootNamespace      string
-	SystemNamespace    string
-	TrustDomain        string
-	TrustDomainAliases []string
-	// Minor is the Istio 1.x minor of the control plane, 0 when unknown.
-	Minor int
-	// AmbientEnabled tells that PILOT_ENABLE_AMBIENT is on.
-	AmbientEnabled bool
-	// OutboundRegistryOnly is meshConfig.outboundTrafficPolicy REGISTRY_ONLY.
-	OutboundRegistryOnly bool
-	// NativeSidecars is what injection yields for new pods: true where ENABLE_NATIVE_SIDECARS or the
-	// 1.27 default (all kubelets >= 1.33) says so.
-	NativeSidecars bool
-	// HBONESidecars tells that injection sets ISTIO_META_ENABLE_HBONE.
-	HBONESidecars bool
-	// Revisions are the injector revisions and tags known from webhooks.
-	Revisions []Revision
-	// Proxy is the default sidecar request per pod, from the injector's values.
-	ProxyCPUMilli, ProxyMemoryBytes int64
-	Evidence                        []Evidence
-}
-
-// Revision is one injector revision and the tags that point to it.
-type Revision struct {
-	Name string
-	Tags []string
-	// Default tells that istio-injection=enabled selects it.
-	Default bool
+	workloads  map[Ref]*Workload
+	services   map[Ref]*Service
+	waypoints  map[Ref]*WaypointGateway
+	namespaces map[string]*namespace
 }
