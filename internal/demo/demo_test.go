@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 )
 
 func TestManifestsAreTheSameEveryTime(t *testing.T) {
@@ -58,6 +60,21 @@ func TestEveryFeatureInTheTableExistsAndIsUsed(t *testing.T) {
 		if !used[name] {
 			t.Errorf("extra %q is in no team", name)
 		}
+	}
+}
+
+// Everything is read, and nothing is read in vain: a typo in a field or a second object of a name shows here.
+func TestManifestsLoadWithoutAProblem(t *testing.T) {
+	var inputs []snapshot.Input
+	for _, m := range Manifests() {
+		inputs = append(inputs, snapshot.Stream(m.Path, bytes.NewReader(m.Text)))
+	}
+	snap := snapshot.Load(inputs...)
+	for _, p := range snap.Problems() {
+		t.Error(p)
+	}
+	for _, i := range snap.Ignored() {
+		t.Errorf("%v: %s %s/%s is ignored: %s", i.Source, i.Kind, i.Namespace, i.Name, i.Reason)
 	}
 }
 

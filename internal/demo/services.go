@@ -43,8 +43,10 @@ func (b *builder) team(t team) {
 		namespaceExtras[extra](b, ns)
 	}
 	words := strings.Fields(t.services)
-	for _, spare := range spares[:servicesPerTeam-len(words)] {
-		words = append(words, spare+":plain")
+	for _, spare := range spares {
+		if len(words) < servicesPerTeam && !strings.Contains(" "+t.services, " "+spare+":") {
+			words = append(words, spare+":plain")
+		}
 	}
 	for _, word := range words {
 		b.service(t, word)

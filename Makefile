@@ -1,0 +1,87 @@
+# Every target that has a comment of two hashes is shown by "make". Nothing here needs more than Go,
+# make, git and network access for Go modules.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+GO ?= go
+# Compile jobs at once: the Kubernetes and Istio packages are large, and two fit a small machine.
+JOBS ?= 2
+# How long each fuzz target runs in "make fuzz".
+FUZZTIME ?= 10s
+
+export GOTOOLCHAIN := local
+GOFLAGS += -buildvcs=false
+export GOFLAGS
+
+BIN := bin/sidestep
+SOURCES := $(shell find cmd internal -name '*.go' -not -name '*_test.go' 2>/dev/null) go.mod go.sum
+
+.PHONY: help
+help: ## this text
+	@echo "Sidestep: which of a mesh's sidecars can go, proven."
+	@echo
+	@grep -hE '^[a-z][a-z-]*:.* ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.* ## (.*)/  make \1\t\2/' | expand -t 22
+
+$(BIN): $(SOURCES)
+	@echo "building $(BIN)" >&2
+	@$(GO) build -p $(JOBS) -o $(BIN) ./cmd/sidestep
+
+.PHONY: build
+build: $(BIN) ## the program, in bin/sidestep
+
+.PHONY: demo
+demo: $(BIN) ## the audit of an embedded sample mesh: no cluster needed
+	@$(BIN) demo
+
+# Nested modules hold what the product must not depend on. Each is tested on its own; those that start
+# a control plane have a target of their own.
+MODULES := $(filter-out test/lab,$(patsubst %/go.mod,%,$(wildcard test/*/go.mod)))
+
+.PHONY: test
+test: test-unit test-modules ## every ordinary test, the lab's too
+	@echo "all tests passed"
+
+.PHONY: test-unit
+test-unit: ## the tests of the product's own module
+	@echo "testing the product" >&2
+	@$(GO) test -p $(JOBS) ./...
+
+.PHONY: test-modules
+test-modules: ## the tests of the nested modules, without a control plane
+	@for m in $(MODULES); do echo "testing $$m (the first run downloads and compiles its dependencies)" >&2; (cd $$m && $(GO) test -p $(JOBS) ./...); done
+
+.PHONY: check
+check: ## formatting, vet, linters with the purity rules, generated files, tidy modules
+	@unformatted=$$(gofmt -l cmd internal test tools); if [ -n "$$unformatted" ]; then echo "not formatted: $$unformatted"; exit 1; fi
+	@$(GO) vet -p $(JOBS) ./...
+	@echo "building the linters (once; about two minutes)" >&2
+	@(cd tools && $(GO) build -p $(JOBS) -o ../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
+	@bin/golangci-lint run --concurrency $(JOBS) ./...
+	@for m in . $(dir $(wildcard test/*/go.mod)) tools; do (cd $$m && $(GO) mod tidy -diff) || { echo "$$m: run go mod tidy"; exit 1; }; done
+	@$(GO) generate ./...
+	@if ! git diff --exit-code --stat -- docs README.md; then echo "generated documentation was out of date: commit what changed"; exit 1; fi
+	@echo "all checks passed"
+
+.PHONY: bench
+bench: ## speed and memory of every part, with the curves over size
+	@$(GO) test -p 1 -run '^$$' -bench . -benchmem ./internal/...
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (10s) each
+	@$(GO) list -f '{{.Dir}}' ./internal/... | while read -r dir; do \
+	  (grep -ho '^func Fuzz[A-Za-z0-9_]*' "$$dir"/*_test.go 2>/dev/null || true) | cut -d' ' -f2 | while read -r target; do \
+	    echo "fuzzing $$target in $${dir#$(CURDIR)/}" >&2; \
+	    (cd "$$dir" && $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -parallel $(JOBS) . </dev/null); \
+	  done; \
+	done
+
+.PHONY: clean
+clean: ## remove what was built here; caches stay
+	@rm -rf bin dist
+
+# Parts that come with a nested module bring their own targets, and add themselves to the ones above
+# with a line such as "test: test-lab".
+-include test/*/Makefile.inc
