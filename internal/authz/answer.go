@@ -187,6 +187,8 @@ type Divergence struct {
 	Words  string `json:"words"`
 	Before Answer `json:"before"`
 	After  Answer `json:"after"`
+	// callers are the principals already counted.
+	callers map[string]bool
 }
 
 // Result is the outcome of comparing two worlds.

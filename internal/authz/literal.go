@@ -25,6 +25,8 @@ const (
 	attrMetadata
 	// attrRefused is the answer of an external authorizer, by provider.
 	attrRefused
+	// attrSubject is the sub claim on its own, once the issuer is known.
+	attrSubject
 	// attrToken is the token itself: rejected by the JWT filter or not.
 	attrToken
 )

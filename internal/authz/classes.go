@@ -1,0 +1,457 @@
+package authz
+
+import (
+	"net/netip"
+	"sort"
+	"strings"
+)
+
+// bitset is a set of small numbers.
+type bitset []uint64
+
+func newBitset(n int) bitset { return make(bitset, (n+63)/64) }
+
+func (b bitset) set(i int)      { b[i>>6] |= 1 << (i & 63) }
+func (b bitset) has(i int) bool { return b[i>>6]&(1<<(i&63)) != 0 }
+func (b bitset) or(o bitset) {
+	for i := range o {
+		b[i] |= o[i]
+	}
+}
+
+func (b bitset) empty() bool {
+	for _, w := range b {
+		if w != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (b bitset) key() string {
+	var s strings.Builder
+	for _, w := range b {
+		for k := 0; k < 64; k += 8 {
+			s.WriteByte(byte(w >> k))
+		}
+	}
+	return s.String()
+}
+
+// class is a set of values that no pattern at hand tells apart, with one of them.
+type class struct {
+	rep     string
+	present bool
+	// bits are the patterns that match it.
+	bits bitset
+}
+
+// maxStates bounds the product automaton of one attribute's patterns.
+const maxStates = 200_000
+
+// stringClasses gives one class per satisfiable combination of the patterns of a string
+// attribute: it walks the product of automata that recognise them (a trie for exact and
+// prefix patterns, an Aho-Corasick machine for suffixes, position sets for templates),
+// so that every combination that some string has is met, with a shortest such string.
+// The result is false when the product is too large.
+func stringClasses(kind attrKind, pats []*pattern, preferred []string) ([]class, bool) {
+	p := newProduct(kind, pats)
+	found := map[string]int{}
+	var out []class
+	add := func(rep string, present bool, bits bitset) {
+		k := bits.key()
+		if _, ok := found[k]; !ok {
+			found[k] = len(out)
+			out = append(out, class{rep, present, bits})
+		}
+	}
+	if kind == attrHeader || kind == attrSubject {
+		add("", false, newBitset(len(pats)))
+	}
+	for _, s := range preferred {
+		bits := newBitset(len(pats))
+		for i, pt := range pats {
+			if pt.matches(s, true) {
+				bits.set(i)
+			}
+		}
+		add(s, true, bits)
+	}
+	return out, p.walk(kind, func(rep string, bits bitset) { add(rep, true, bits) })
+}
+
+// product is the product automaton of a set of patterns.
+type product struct {
+	n         int
+	always    bitset // patterns that any text matches
+	nonEmpty  bitset
+	parts     []part
+	templates []*templateMachine
+	tmplIndex []int
+	alphabet  []byte
+}
+
+// part is an automaton with plain states, over the text as it is or folded.
+type part struct {
+	trie *trie
+	fold bool
+}
+
+type productState struct {
+	parts [4]int32
+	tmpl  int32 // index into the interned template states
+}
+
+func newProduct(kind attrKind, pats []*pattern) *product {
+	p := &product{n: len(pats), always: newBitset(len(pats)), nonEmpty: newBitset(len(pats))}
+	tries := [2]*trie{newTrie(p.n), newTrie(p.n)}
+	suffixes := [2]*trie{newTrie(p.n), newTrie(p.n)}
+	used := map[byte]bool{}
+	sensitive, folded := false, false
+	for i, pt := range pats {
+		f := 0
+		if pt.fold {
+			f, folded = 1, true
+		} else if len(pt.text) > 0 {
+			sensitive = true
+		}
+		switch pt.kind {
+		case patExact:
+			tries[f].insert(pt.text, i, false)
+		case patPrefix:
+			tries[f].insert(pt.text, i, true)
+		case patSuffix:
+			suffixes[f].insert(pt.text, i, false)
+		case patNonEmpty:
+			p.nonEmpty.set(i)
+		case patPresent:
+			p.always.set(i)
+		case patTemplate:
+			p.templates = append(p.templates, newTemplateMachine(pt.template))
+			p.tmplIndex = append(p.tmplIndex, i)
+		}
+		text := pt.text
+		if pt.kind == patTemplate {
+			text = strings.Join(pt.template, "/")
+		}
+		for j := 0; j < len(text); j++ {
+			used[text[j]] = true
+		}
+	}
+	p.setAlphabet(kind, used, sensitive && folded)
+	for f := range tries {
+		tries[f].finishPrefixes()
+		suffixes[f].finishSuffixes()
+	}
+	p.parts = []part{{tries[0], false}, {tries[1], true}, {suffixes[0], false}, {suffixes[1], true}}
+	return p
+}
+
+// setAlphabet takes the bytes that patterns mention and one of each other sort: one that
+// templates accept in a segment, and one that they do not.
+func (p *product) setAlphabet(kind attrKind, used map[byte]bool, bothCases bool) {
+	if bothCases {
+		for c := range used {
+			// Case matters to some patterns and perhaps not to others.
+			if 'a' <= c && c <= 'z' {
+				used[c-'a'+'A'] = true
+			} else if 'A' <= c && c <= 'Z' {
+				used[c-'A'+'a'] = true
+			}
+		}
+	}
+	if kind == attrPath {
+		used['/'] = true
+	}
+	for _, fresh := range []string{"xzqjkvwyuothersABCXYZ0123456789-", "*|^\"<>[]{}`\\"} {
+		for i := 0; i < len(fresh); i++ {
+			if !used[fresh[i]] {
+				used[fresh[i]] = true
+				break
+			}
+		}
+	}
+	for c := range used {
+		p.alphabet = append(p.alphabet, c)
+	}
+	sort.Slice(p.alphabet, func(i, j int) bool { return p.alphabet[i] < p.alphabet[j] })
+}
+
+// walk visits every reachable state once, nearest first.
+func (p *product) walk(kind attrKind, visit func(string, bitset)) bool {
+	for _, t := range p.templates {
+		if !t.fits() {
+			return false
+		}
+	}
+	type item struct {
+		s      productState
+		parent int32
+		c      byte
+	}
+	tmplStates := [][]positions{nil}
+	tmplIDs := map[string]int32{}
+	internTmpl := func(ps []positions) int32 {
+		var b strings.Builder
+		for i := range ps {
+			for _, w := range ps[i] {
+				for k := 0; k < 64; k += 8 {
+					b.WriteByte(byte(w >> k))
+				}
+			}
+		}
+		id, ok := tmplIDs[b.String()]
+		if !ok {
+			id = int32(len(tmplStates))
+			tmplIDs[b.String()] = id
+			tmplStates = append(tmplStates, ps)
+		}
+		return id
+	}
+	var start productState
+	if len(p.templates) > 0 {
+		ps := make([]positions, len(p.templates))
+		for i, t := range p.templates {
+			ps[i] = t.start()
+		}
+		start.tmpl = internTmpl(ps)
+	}
+	queue := []item{{s: start, parent: -1}}
+	seen := map[productState]bool{start: true}
+	text := func(i int32) string {
+		var b []byte
+		for ; queue[i].parent >= 0; i = queue[i].parent {
+			b = append(b, queue[i].c)
+		}
+		for l, r := 0, len(b)-1; l < r; l, r = l+1, r-1 {
+			b[l], b[r] = b[r], b[l]
+		}
+		return string(b)
+	}
+	for i := 0; i < len(queue); i++ {
+		if len(queue) > maxStates {
+			return false
+		}
+		cur := queue[i]
+		if i > 0 || emptyAllowed(kind) {
+			visit(text(int32(i)), p.accepts(cur.s, i > 0, tmplStates))
+		}
+		for _, c := range p.alphabet {
+			if i == 0 && kind == attrPath && c != '/' {
+				continue // every HTTP path begins with a slash
+			}
+			next := productState{}
+			for n, pt := range p.parts {
+				b := c
+				if pt.fold && 'A' <= b && b <= 'Z' {
+					b += 'a' - 'A'
+				}
+				next.parts[n] = pt.trie.step(cur.s.parts[n], b)
+			}
+			if len(p.templates) > 0 {
+				ps := make([]positions, len(p.templates))
+				for n, t := range p.templates {
+					ps[n] = t.step(tmplStates[cur.s.tmpl][n], c)
+				}
+				next.tmpl = internTmpl(ps)
+			}
+			if !seen[next] {
+				seen[next] = true
+				queue = append(queue, item{next, int32(i), c})
+			}
+		}
+	}
+	return true
+}
+
+// emptyAllowed says whether an attribute that is there can be empty text.
+func emptyAllowed(kind attrKind) bool {
+	return kind == attrHeader || kind == attrSNI || kind == attrClaim || kind == attrMetadata || kind == attrSubject
+}
+
+func (p *product) accepts(s productState, nonEmpty bool, tmpl [][]positions) bitset {
+	bits := newBitset(p.n)
+	bits.or(p.always)
+	if nonEmpty {
+		bits.or(p.nonEmpty)
+	}
+	for i, pt := range p.parts {
+		pt.trie.accept(s.parts[i], bits)
+	}
+	for i, t := range p.templates {
+		if t.accepts(tmpl[s.tmpl][i]) {
+			bits.set(p.tmplIndex[i])
+		}
+	}
+	return bits
+}
+
+// trie recognises exact and prefix patterns, or, finished as an Aho-Corasick machine,
+// suffix patterns. Negative states of the former have left the trie and remember only
+// the prefixes that were met.
+type trie struct {
+	n       int
+	next    []map[byte]int32
+	exact   []bitset
+	prefix  []bitset
+	suffix  bool
+	fail    []int32
+	deepest []int32 // the deepest node with a prefix pattern, at or above
+}
+
+func newTrie(n int) *trie {
+	t := &trie{n: n}
+	t.node()
+	return t
+}
+
+func (t *trie) node() int32 {
+	t.next = append(t.next, nil)
+	t.exact = append(t.exact, nil)
+	t.prefix = append(t.prefix, nil)
+	return int32(len(t.next) - 1)
+}
+
+func (t *trie) insert(text string, i int, prefix bool) {
+	at := int32(0)
+	for j := 0; j < len(text); j++ {
+		if t.next[at] == nil {
+			t.next[at] = map[byte]int32{}
+		}
+		to, ok := t.next[at][text[j]]
+		if !ok {
+			to = t.node()
+			t.next[at][text[j]] = to
+		}
+		at = to
+	}
+	list := &t.exact[at]
+	if prefix {
+		list = &t.prefix[at]
+	}
+	if *list == nil {
+		*list = newBitset(t.n)
+	}
+	list.set(i)
+}
+
+func (t *trie) breadthFirst(visit func(parent, child int32, c byte)) {
+	queue := []int32{0}
+	for len(queue) > 0 {
+		at := queue[0]
+		queue = queue[1:]
+		for c, to := range t.next[at] {
+			visit(at, to, c)
+			queue = append(queue, to)
+		}
+	}
+}
+
+func (t *trie) finishPrefixes() {
+	t.deepest = make([]int32, len(t.next))
+	t.breadthFirst(func(parent, child int32, _ byte) {
+		t.deepest[child] = t.deepest[parent]
+		if t.prefix[child] == nil {
+			t.prefix[child] = t.prefix[parent]
+			return
+		}
+		t.deepest[child] = child
+		if t.prefix[parent] != nil {
+			t.prefix[child].or(t.prefix[parent])
+		}
+	})
+}
+
+func (t *trie) finishSuffixes() {
+	t.suffix = true
+	t.fail = make([]int32, len(t.next))
+	t.breadthFirst(func(parent, child int32, c byte) {
+		f := int32(0)
+		if parent != 0 {
+			f = t.step(t.fail[parent], c)
+		}
+		t.fail[child] = f
+		if t.exact[f] != nil {
+			if t.exact[child] == nil {
+				t.exact[child] = newBitset(t.n)
+			}
+			t.exact[child].or(t.exact[f])
+		}
+	})
+}
+
+func (t *trie) step(s int32, c byte) int32 {
+	if t.suffix {
+		for {
+			if to, ok := t.next[s][c]; ok {
+				return to
+			}
+			if s == 0 {
+				return 0
+			}
+			s = t.fail[s]
+		}
+	}
+	if s < 0 {
+		return s
+	}
+	if to, ok := t.next[s][c]; ok {
+		return to
+	}
+	return -1 - t.deepest[s]
+}
+
+func (t *trie) accept(s int32, bits bitset) {
+	if s < 0 {
+		if p := t.prefix[-1-s]; p != nil {
+			bits.or(p)
+		}
+		return
+	}
+	if t.exact[s] != nil {
+		bits.or(t.exact[s])
+	}
+	if !t.suffix && t.prefix[s] != nil {
+		bits.or(t.prefix[s])
+	}
+}
+
+// addressClasses gives one class per satisfiable combination of address ranges. Ranges
+// change membership only where one begins or ends, so those addresses decide. When the
+// address is known to be one of a list, only those count.
+func addressClasses(pats []*pattern, known []netip.Addr) []class {
+	candidates := known
+	if len(known) == 0 {
+		candidates = append(candidates, netip.AddrFrom4([4]byte{192, 0, 2, 1}), netip.AddrFrom4([4]byte{}), netip.IPv6Unspecified())
+		for _, p := range pats {
+			candidates = append(candidates, p.prefix.Addr())
+			if next := lastAddr(p.prefix).Next(); next.IsValid() {
+				candidates = append(candidates, next)
+			}
+		}
+	}
+	found := map[string]bool{}
+	var out []class
+	for _, a := range candidates {
+		bits := newBitset(len(pats))
+		for i, p := range pats {
+			if p.prefix.Contains(a.Unmap()) {
+				bits.set(i)
+			}
+		}
+		if k := bits.key(); !found[k] {
+			found[k] = true
+			out = append(out, class{a.String(), true, bits})
+		}
+	}
+	return out
+}
+
+func lastAddr(p netip.Prefix) netip.Addr {
+	b := p.Addr().AsSlice()
+	for i := p.Bits(); i < len(b)*8; i++ {
+		b[i/8] |= 1 << (7 - i%8)
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return a
+}

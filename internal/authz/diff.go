@@ -1,0 +1,383 @@
+package authz
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"sort"
+)
+
+// Options of Diff.
+type Options struct {
+	// OnlyWorkloads leaves out identities that policies name and no workload bears.
+	OnlyWorkloads bool
+	// PerScenario bounds the divergences kept of one caller class, destination and way of
+	// addressing; 0 means 8. Whether the worlds are equivalent does not depend on it.
+	PerScenario int
+	// Max bounds the divergences kept in all; 0 means 1,000.
+	Max int
+}
+
+// Diff compares two worlds over every call: every caller of either, every destination
+// that is in both, by service and by pod IP, and every class of request that any policy
+// on the way can tell apart. Nothing is sampled.
+func Diff(before, after *World, opts Options) Result {
+	return DiffShard(before, after, opts, 0, 1)
+}
+
+// DiffShard compares the i-th of n parts of the destinations, so that a caller may run
+// the parts side by side; Merge joins the results.
+func DiffShard(before, after *World, opts Options, i, n int) Result {
+	return newComparison(before, after, opts).run(i, n)
+}
+
+// Merge joins the results of all shards.
+func Merge(opts Options, parts ...Result) Result {
+	out := Result{Equivalent: true}
+	notes := map[string]bool{}
+	for _, p := range parts {
+		out.Equivalent = out.Equivalent && p.Equivalent
+		out.Divergences = append(out.Divergences, p.Divergences...)
+		for _, n := range p.Notes {
+			notes[n] = true
+		}
+		out.Stats.add(p.Stats)
+	}
+	out.Notes = sortedKeys(notes)
+	sortDivergences(out.Divergences)
+	out.limit(opts)
+	return out
+}
+
+func (s *Stats) add(o Stats) {
+	s.Destinations += o.Destinations
+	s.Skipped += o.Skipped
+	s.Scenarios += o.Scenarios
+	s.Regions += o.Regions
+}
+
+func (r *Result) limit(opts Options) {
+	max := opts.Max
+	if max == 0 {
+		max = 1000
+	}
+	if len(r.Divergences) > max {
+		r.Notes = append(r.Notes, fmt.Sprintf("%d further divergences are not listed", len(r.Divergences)-max))
+		r.Divergences = r.Divergences[:max]
+	}
+}
+
+// comparison is one comparison of two worlds.
+type comparison struct {
+	opts    Options
+	worlds  [2]*model
+	callers *callers
+	classes *classCache
+	// idCache remembers the identity questions of a program.
+	idCache map[*program][]*idMatcher
+	result  Result
+	groups  map[groupKey]int
+	notes   map[string]bool
+	regions int
+}
+
+// groupKey are divergences of one cause at one destination.
+type groupKey struct {
+	kind          Kind
+	pair          callerPair
+	dest          Ref
+	port          uint16
+	routes        string
+	before, after string
+}
+
+func newComparison(before, after *World, opts Options) *comparison {
+	if opts.PerScenario == 0 {
+		opts.PerScenario = 8
+	}
+	ps := newPrograms()
+	d := &comparison{opts: opts, worlds: [2]*model{newModel(before, ps), newModel(after, ps)},
+		classes: &classCache{strings: map[string][]class{}}, idCache: map[*program][]*idMatcher{},
+		groups: map[groupKey]int{}, notes: map[string]bool{}}
+	d.callers = newCallers(d.worlds[0], d.worlds[1], opts)
+	return d
+}
+
+func (d *comparison) run(shard, shards int) Result {
+	var refs []Ref
+	for i := range d.worlds[1].w.Workloads {
+		w := &d.worlds[1].w.Workloads[i]
+		if w.Role == RoleWaypoint || w.Role == RoleOther {
+			continue
+		}
+		if d.worlds[0].workloads[w.Ref] == nil {
+			d.note("%s is only in the second world: not compared as a destination or caller", w.Ref)
+			continue
+		}
+		refs = append(refs, w.Ref)
+	}
+	for i := range d.worlds[0].w.Workloads {
+		w := &d.worlds[0].w.Workloads[i]
+		if d.worlds[1].workloads[w.Ref] == nil && w.Role != RoleWaypoint && w.Role != RoleOther {
+			d.note("%s is only in the first world: not compared as a destination or caller", w.Ref)
+		}
+	}
+	sort.Slice(refs, func(i, j int) bool { return lessRef(refs[i], refs[j]) })
+	for i, r := range refs {
+		if i%shards == shard {
+			d.destination(r)
+		}
+	}
+	r := &d.result
+	r.Equivalent = len(r.Divergences) == 0
+	r.Notes = sortedKeys(d.notes)
+	r.Stats.Regions = d.regions
+	sortDivergences(r.Divergences)
+	if shards == 1 {
+		r.limit(d.opts)
+	}
+	return *r
+}
+
+func (d *comparison) note(format string, args ...any) { d.notes[fmt.Sprintf(format, args...)] = true }
+
+func (d *comparison) destination(r Ref) {
+	d.result.Stats.Destinations++
+	before := d.worlds[0].targets(d.worlds[0].workloads[r])
+	after := d.worlds[1].targets(d.worlds[1].workloads[r])
+	compared := false
+	for _, t := range before {
+		u, ok := sameTarget(t, after)
+		if !ok {
+			d.note("%s is not addressable so in the second world", t.destination().words())
+			continue
+		}
+		for _, proto := range bothProtocols(t, u) {
+			for _, pair := range d.callers.pairs {
+				if (pair.before.role == RoleGateway) && t.addressing == ByPodIP {
+					continue // gateways route to services
+				}
+				compared = d.scenario(pair, t, u, proto) || compared
+			}
+		}
+	}
+	for _, u := range after {
+		if _, ok := sameTarget(u, before); !ok {
+			d.note("%s is only there in the second world: not compared", u.destination().words())
+		}
+	}
+	if !compared {
+		d.result.Stats.Skipped++
+	}
+}
+
+func sameTarget(t target, list []target) (target, bool) {
+	want := t.destination()
+	for _, u := range list {
+		if u.destination() == want {
+			return u, true
+		}
+	}
+	return target{}, false
+}
+
+// bothProtocols lists what callers may speak: what either world's declaration admits.
+func bothProtocols(t, u target) []Protocol {
+	out := protocols(t.declared)
+	for _, p := range protocols(u.declared) {
+		if !slices.Contains(out, p) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// effective is the protocol that Envoy sees on a port.
+func effective(t target, proto Protocol) Protocol {
+	if t.declared == ProtocolTCP {
+		return ProtocolTCP
+	}
+	return proto
+}
+
+// equalTo says that two paths ask and answer the same whatever the request.
+func (p *path) equalTo(q *path) bool {
+	if p.failed != q.failed || p.unknown != q.unknown {
+		return false
+	}
+	a, b := p.enforcing(), q.enforcing()
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		x, y := *a[i], *b[i]
+		x.point, y.point = "", ""
+		x.where, y.where = Ref{}, Ref{}
+		x.strictBy, y.strictBy = "", ""
+		if x != y {
+			return false
+		}
+	}
+	return true
+}
+
+// enforcing lists the hops that can deny.
+func (p *path) enforcing() []*hop {
+	var out []*hop
+	for i := range p.hops {
+		if h := &p.hops[i]; h.prog != nil && (!h.prog.trivial() || h.strict) {
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+// scenario compares one pair of caller modes at one target; it reports false when
+// nothing that the answer depends on differs.
+func (d *comparison) scenario(pair callerPair, t, u target, proto Protocol) bool {
+	p := [2]path{
+		d.worlds[0].route(pair.before, t, effective(t, proto)),
+		d.worlds[1].route(pair.after, u, effective(u, proto)),
+	}
+	if p[0].equalTo(&p[1]) {
+		return false
+	}
+	matchers := d.matchers(&p[0], &p[1])
+	for _, c := range d.callers.partition(pair, matchers) {
+		for _, tok := range tokens(&p[0], &p[1]) {
+			d.result.Stats.Scenarios++
+			d.solve(pair, c, t, u, proto, &p, tok)
+		}
+	}
+	return true
+}
+
+// matchers lists what the programs ask about the caller's own identity.
+func (d *comparison) matchers(paths ...*path) []*idMatcher {
+	var out []*idMatcher
+	for _, p := range paths {
+		for i := range p.hops {
+			h := &p.hops[i]
+			if h.who != whoCaller || h.prog == nil {
+				continue
+			}
+			for _, m := range d.identityQuestions(h.prog) {
+				if !slices.Contains(out, m) {
+					out = append(out, m)
+				}
+			}
+		}
+	}
+	return out
+}
+
+func (d *comparison) identityQuestions(p *program) []*idMatcher {
+	if l, ok := d.idCache[p]; ok {
+		return l
+	}
+	seen := map[*idMatcher]bool{}
+	var out []*idMatcher
+	for _, list := range [2][]*cube{p.deny, p.allow} {
+		for _, c := range list {
+			for _, l := range c.lits {
+				for _, m := range l.ids {
+					if !seen[m] {
+						seen[m] = true
+						out = append(out, m)
+					}
+				}
+			}
+		}
+	}
+	d.idCache[p] = out
+	return out
+}
+
+// tokens lists the classes of tokens that the JWT filters on the way tell apart: none,
+// one per rule that accepts it, and one per place that no rule there accepts.
+func tokens(paths ...*path) []*Token {
+	out := []*Token{nil}
+	seen := map[[3]string]bool{}
+	places := map[string]bool{}
+	for _, p := range paths {
+		for i := range p.hops {
+			h := &p.hops[i]
+			if h.prog == nil || h.protocol != ProtocolHTTP {
+				continue
+			}
+			for _, r := range h.prog.jwt {
+				places[r.Location] = true
+				if k := [3]string{r.Issuer, r.Material, r.Location}; !seen[k] {
+					seen[k] = true
+					out = append(out, &Token{Valid: true, Issuer: r.Issuer, Location: r.Location, material: r.Material})
+				}
+			}
+		}
+	}
+	for _, l := range sortedKeys(places) {
+		out = append(out, &Token{Location: l})
+	}
+	return out
+}
+
+// solve searches one scenario and records what it finds.
+func (d *comparison) solve(pair callerPair, c callerClass, t, u target, proto Protocol, p *[2]path, tok *Token) {
+	sides := [2]side{fold(&p[0], c.rep.id, tok), fold(&p[1], c.rep.id, tok)}
+	found := &finding{d: d, pair: pair, class: c, target: t, after: u, proto: proto, paths: p, token: tok}
+	if sides[0].verdict != "" && sides[1].verdict != "" {
+		d.regions++
+		if differ(sides[0].verdict, sides[1].verdict) {
+			found.record(nil, nil)
+		}
+		return
+	}
+	env := &environment{preferred: func(k attrKind) []string { return preferred(k, t) }, known: func(pl place) []netip.Addr { return knownAddresses(pl, t, u) }, classes: d.classes}
+	prob := newProblem(sides, env)
+	if prob.tooLarge != "" {
+		found.tooLarge("the " + prob.tooLarge + " patterns have too many combinations")
+		return
+	}
+	kept := 0
+	s := search{p: prob, leaf: func(assign []int, _, _ Decision) bool {
+		found.record(prob, assign)
+		kept++
+		return kept < d.opts.PerScenario*8
+	}}
+	s.run()
+	d.regions += s.nodes
+	if s.large {
+		found.tooLarge("the policies have too many combinations")
+	}
+}
+
+// preferred are values that read well, tried before made-up ones.
+func preferred(k attrKind, t target) []string {
+	switch k {
+	case attrMethod:
+		return []string{"GET", "POST", "DELETE", "PUT"}
+	case attrPath:
+		return []string{"/"}
+	case attrHost:
+		if t.svc != nil {
+			return []string{t.svc.Name}
+		}
+		return []string{"host.example"}
+	}
+	return nil
+}
+
+// knownAddresses gives the addresses a destination has, nil when they are not known in
+// both worlds alike.
+func knownAddresses(pl place, t, u target) []netip.Addr {
+	a, b := t.w.IPs, u.w.IPs
+	if pl == placeVIP {
+		if t.svc == nil || u.svc == nil {
+			return nil
+		}
+		a, b = t.svc.VIPs, u.svc.VIPs
+	}
+	if slices.Equal(a, b) {
+		return a
+	}
+	return nil
+}

@@ -1,0 +1,197 @@
+package authz
+
+import (
+	"sort"
+	"strings"
+)
+
+// finding turns regions in which two worlds differ into divergences: a concrete request,
+// answered by both.
+type finding struct {
+	d      *comparison
+	pair   callerPair
+	class  callerClass
+	target target
+	after  target
+	proto  Protocol
+	paths  *[2]path
+	token  *Token
+}
+
+// request makes the concrete request of a region; prob is nil when nothing is open.
+func (f *finding) request(prob *problem, assign []int) Request {
+	r := Request{From: f.caller(), To: f.target.destination(), Protocol: f.proto}
+	if f.token != nil {
+		t := *f.token
+		if t.Valid {
+			t.Claims = map[string]Claim{}
+		}
+		r.JWT = &t
+	}
+	if prob != nil {
+		for v := range prob.vars {
+			f.set(&r, &prob.vars[v], prob.vars[v].classes[assign[v]])
+		}
+	}
+	if f.proto == ProtocolHTTP {
+		if r.Method == "" {
+			r.Method = "GET"
+		}
+		if r.Path == "" {
+			r.Path = "/"
+		}
+	}
+	return r
+}
+
+func (f *finding) caller() Caller {
+	c := Caller{Principal: f.class.rep.id.principal, Workload: f.class.rep.workload, Mode: f.pair.before.mode, Others: f.class.others}
+	if f.pair.after.mode != f.pair.before.mode {
+		c.ModeAfter = f.pair.after.mode
+	}
+	return c
+}
+
+// set gives an attribute of the request the value of a class.
+func (f *finding) set(r *Request, v *variable, c class) {
+	if v.isElement {
+		if !c.present {
+			return
+		}
+		if v.attr.kind == attrMetadata {
+			if r.Metadata == nil {
+				r.Metadata = map[string][]string{}
+			}
+			r.Metadata[v.attr.name] = append(r.Metadata[v.attr.name], v.element)
+			return
+		}
+		addClaim(r.JWT, strings.Split(v.attr.name, claimSep), v.element)
+		return
+	}
+	if !c.present {
+		return
+	}
+	switch v.attr.kind {
+	case attrSourceIP:
+		if v.place == placeWaypoint {
+			r.WaypointIP = c.rep
+		} else {
+			r.SourceIP = c.rep
+		}
+	case attrRemoteIP:
+		r.RemoteIP = c.rep
+	case attrDestIP:
+		if v.place == placeVIP {
+			r.VIP = c.rep
+		} else {
+			r.PodIP = c.rep
+		}
+	case attrSNI:
+		r.SNI = c.rep
+	case attrMethod:
+		r.Method = c.rep
+	case attrPath:
+		r.Path = c.rep
+	case attrHost:
+		r.Host = c.rep
+	case attrHeader:
+		if r.Headers == nil {
+			r.Headers = map[string]string{}
+		}
+		r.Headers[v.attr.name] = c.rep
+	case attrSubject:
+		r.JWT.Claims["sub"] = Claim{Values: []string{c.rep}}
+	case attrRefused:
+		r.Refused = append(r.Refused, v.attr.name)
+	}
+}
+
+// addClaim adds an element to the list at a claim path.
+func addClaim(t *Token, path []string, element string) {
+	claims := t.Claims
+	for i, n := range path {
+		c := claims[n]
+		if i == len(path)-1 {
+			c.Values = append(c.Values, element)
+		} else if c.Object == nil {
+			c.Object = map[string]Claim{}
+		}
+		claims[n] = c
+		claims = c.Object
+	}
+}
+
+// record keeps a region's divergence, joined with those of the same cause.
+func (f *finding) record(prob *problem, assign []int) {
+	r := f.request(prob, assign)
+	ra, rb := r, r
+	rb.Protocol, ra.Protocol = effective(f.target, f.proto), effective(f.after, f.proto)
+	before := f.d.worlds[0].follow(&f.paths[0], &rb, f.class.rep.id, nil)
+	after := f.d.worlds[1].follow(&f.paths[1], &ra, f.class.rep.id, nil)
+	if !differ(before.Decision, after.Decision) {
+		// The search and the evaluators must agree; if they ever do not, nothing is
+		// proven, and that is what is said.
+		after.Decision, after.Why = DecisionUnknown, "the comparison contradicts itself here; please report it"
+	}
+	f.keep(r, before, after)
+}
+
+// tooLarge records that a scenario could not be decided.
+func (f *finding) tooLarge(why string) {
+	r := f.request(nil, nil)
+	rb := r
+	rb.Protocol = effective(f.target, f.proto)
+	before := f.d.worlds[0].follow(&f.paths[0], &rb, f.class.rep.id, nil)
+	f.d.note("%s: %s; counted as weaker", f.target.destination().words(), why)
+	f.keep(r, before, Answer{Decision: DecisionUnknown, By: PointNobody, Why: "too large to compare: " + why})
+}
+
+func (f *finding) keep(r Request, before, after Answer) {
+	kind := Weaker
+	if after.Decision == Deny {
+		kind = Stricter
+	}
+	key := groupKey{kind, f.pair, f.target.w.Ref, f.target.port, before.Route + "|" + after.Route,
+		string(before.Decision) + string(before.By) + before.Policy, string(after.Decision) + string(after.By) + after.Policy}
+	if i, ok := f.d.groups[key]; ok {
+		f.d.result.Divergences[i].join(r, before, after, f)
+		return
+	}
+	f.d.groups[key] = len(f.d.result.Divergences)
+	dv := Divergence{Kind: kind, Request: r, Before: before, After: after, callers: map[string]bool{}}
+	dv.join(r, before, after, f)
+	f.d.result.Divergences = append(f.d.result.Divergences, dv)
+}
+
+// join counts another caller class with the same divergence.
+func (dv *Divergence) join(r Request, before, after Answer, f *finding) {
+	if dv.callers[r.From.Principal] {
+		return
+	}
+	dv.callers[r.From.Principal] = true
+	if len(dv.callers) > 1 {
+		dv.Request.From.Others += 1 + f.class.others
+		if dv.Request.From.Workload == nil && r.From.Workload != nil {
+			// A caller that exists tells more.
+			others := dv.Request.From.Others
+			dv.Request, dv.Before, dv.After = r, before, after
+			dv.Request.From.Others = others
+		}
+	}
+}
+
+func sortDivergences(ds []Divergence) {
+	for i := range ds {
+		ds[i].Words = ds[i].Request.words()
+	}
+	sort.SliceStable(ds, func(i, j int) bool {
+		a, b := &ds[i], &ds[j]
+		if a.Kind != b.Kind {
+			return a.Kind == Weaker
+		}
+		if x, y := a.Request.To.Workload, b.Request.To.Workload; x != y {
+			return lessRef(x, y)
+		}
+		return a.Words < b.Words
+	})
+}

@@ -1,0 +1,552 @@
+package authz
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+	"sort"
+	"strings"
+)
+
+// A scenario fixes who calls what, how and with which token. What is left open are
+// attributes of the request: each is a variable with finitely many classes of values.
+// Both worlds' programs become sets of cubes over these variables, and a depth-first
+// search over the classes, which merges classes that no remaining cube tells apart and
+// visits no state twice, finds every region in which the worlds disagree.
+
+// variable is an open attribute. Source and destination addresses mean different things
+// before and behind a waypoint, which place tells apart; claims and metadata are lists,
+// so that each class of element is a variable of its own, there or not.
+type variable struct {
+	attr    attr
+	place   place
+	classes []class
+	// element is the value that is or is not in the list, when isElement.
+	isElement bool
+	element   string
+}
+
+// place says which address an address variable is.
+type place uint8
+
+const (
+	placePod place = iota
+	placeVIP
+	placeWaypoint
+)
+
+type variableKey struct {
+	attr  attr
+	place place
+}
+
+// pending is a literal whose truth depends on a variable.
+type pending struct {
+	key    variableKey
+	pats   []*pattern
+	negate bool
+}
+
+// side is one world's part of a scenario, folded with everything that is fixed.
+type side struct {
+	// verdict is set when nothing is left open.
+	verdict Decision
+	unknown bool
+	deny    [][]pending
+	// allows has one entry per point with ALLOW policies; one cube of each must match.
+	allows [][][]pending
+}
+
+// fold specialises one world's path to a caller and a token.
+func fold(p *path, id identity, tok *Token) side {
+	if p.unknown != "" {
+		return side{verdict: DecisionUnknown}
+	}
+	var s side
+	if p.failed != "" {
+		return side{verdict: Deny}
+	}
+	left := tok
+	for i := range p.hops {
+		h := &p.hops[i]
+		if h.prog == nil {
+			continue
+		}
+		v := view{port: h.port, http: h.protocol == ProtocolHTTP}
+		switch h.who {
+		case whoCaller:
+			v.id = id
+		case whoWaypoint:
+			v.id = makeIdentity(h.principal)
+		}
+		if h.strict && v.id.principal == "" {
+			return side{verdict: Deny}
+		}
+		if v.http {
+			var forward bool
+			v.token, v.rejected, forward = s.token(h.prog, left)
+			if v.rejected {
+				return side{verdict: Deny}
+			}
+			if !forward {
+				left = nil
+			}
+		}
+		s.unknown = s.unknown || h.prog.unknown != ""
+		for _, c := range h.prog.deny {
+			if lits, ok := c.specialise(&v, h); ok {
+				s.deny = append(s.deny, lits)
+				if len(lits) == 0 {
+					return side{verdict: Deny}
+				}
+			}
+		}
+		if h.prog.hasAllow && h.prog.unknown == "" && !s.addAllow(h, &v) {
+			return side{verdict: Deny}
+		}
+	}
+	if len(s.deny) == 0 && len(s.allows) == 0 {
+		s.verdict = s.passed()
+	}
+	return s
+}
+
+func (s *side) passed() Decision {
+	if s.unknown {
+		return DecisionUnknown
+	}
+	return Allow
+}
+
+// addAllow adds a point's ALLOW cubes; it reports false when none can match.
+func (s *side) addAllow(h *hop, v *view) bool {
+	var list [][]pending
+	for _, c := range h.prog.allow {
+		lits, ok := c.specialise(v, h)
+		if !ok {
+			continue
+		}
+		if len(lits) == 0 {
+			return true // always matches: nothing left to ask
+		}
+		list = append(list, lits)
+	}
+	if len(list) == 0 {
+		return false
+	}
+	s.allows = append(s.allows, list)
+	return true
+}
+
+// token is readToken with the audience left open: it becomes a DENY cube.
+func (s *side) token(p *program, t *Token) (visible *Token, rejected, forward bool) {
+	if t == nil || len(p.jwt) == 0 {
+		return nil, false, true
+	}
+	reads := false
+	var audiences []*pattern
+	free := false
+	for i := range p.jwt {
+		r := &p.jwt[i]
+		if r.Location != t.Location {
+			continue
+		}
+		reads = true
+		if r.Issuer != t.Issuer || (t.material != "" && t.material != r.Material) || !t.Valid {
+			continue
+		}
+		visible, forward = t, r.Forward
+		free = free || len(r.Audiences) == 0
+		for _, a := range r.Audiences {
+			audiences = append(audiences, &pattern{kind: patExact, text: a})
+		}
+	}
+	switch {
+	case visible != nil:
+		if !free {
+			s.deny = append(s.deny, []pending{{key: variableKey{attr: attr{attrClaim, "aud"}}, pats: audiences, negate: true}})
+		}
+		return visible, false, forward
+	case reads:
+		return nil, true, false
+	}
+	return nil, false, true
+}
+
+// specialise decides the literals that are fixed; ok is false when one of them fails.
+func (c *cube) specialise(v *view, h *hop) (rest []pending, ok bool) {
+	for _, l := range c.lits {
+		truth, open, p := l.specialise(v, h)
+		switch {
+		case open:
+			rest = append(rest, p)
+		case !truth:
+			return nil, false
+		}
+	}
+	return rest, true
+}
+
+func (l *literal) specialise(v *view, h *hop) (truth, open bool, p pending) {
+	p = pending{key: variableKey{attr: l.attr}, pats: l.pats, negate: l.negate}
+	switch l.attr.kind {
+	case attrIdentity, attrPort, attrToken:
+		return l.match(v), false, p
+	case attrSourceIP:
+		if h.viaWaypoint {
+			p.key.place = placeWaypoint
+		}
+	case attrDestIP:
+		if h.vip {
+			p.key.place = placeVIP
+		}
+	case attrMethod, attrPath, attrHost, attrHeader:
+		if !v.http {
+			return l.negate, false, p
+		}
+	case attrRequestPrincipal:
+		if v.token == nil {
+			return l.negate, false, p
+		}
+		// The issuer is fixed, so that the subject alone is open.
+		p.key.attr = attr{kind: attrSubject}
+		p.pats = nil
+		for _, s := range l.subs {
+			if s.iss.matches(v.token.Issuer, v.token.Issuer != "") {
+				p.pats = append(p.pats, s.sub)
+			}
+		}
+		if len(p.pats) == 0 {
+			return l.negate, false, p
+		}
+	case attrClaim:
+		switch {
+		case v.token == nil:
+			return l.negate, false, p
+		case l.attr.name == "iss":
+			return l.anyClaim([]string{v.token.Issuer}) != l.negate, false, p
+		case l.attr.name == "sub":
+			p.key.attr = attr{kind: attrSubject}
+		}
+	case attrRefused:
+		p.pats = nil
+	}
+	return false, true, p
+}
+
+// lit is a literal over a variable: the classes for which it holds.
+type lit struct {
+	v    int
+	mask bitset
+}
+
+// problem is a scenario ready to be searched.
+type problem struct {
+	vars  []variable
+	cubes [][]lit // by content
+	ids   map[string]int32
+	sides [2]sideState
+	// tooLarge names the attribute whose classes could not be enumerated.
+	tooLarge string
+}
+
+// sideState is what is still undecided in one world. deny and the inner allows are
+// sorted sets of cubes.
+type sideState struct {
+	verdict Decision
+	unknown bool
+	deny    []int32
+	allows  [][]int32
+}
+
+// environment gives the values that the worlds know.
+type environment struct {
+	preferred func(attrKind) []string
+	known     func(place) []netip.Addr
+	classes   *classCache
+}
+
+// classCache remembers classes, since the same patterns come up at many destinations.
+type classCache struct {
+	strings map[string][]class
+}
+
+func newProblem(sides [2]side, env *environment) *problem {
+	p := &problem{ids: map[string]int32{}}
+	byVar := map[variableKey][]*pattern{}
+	index := map[variableKey]map[string]int{}
+	var order []variableKey
+	collect := func(lits []pending) {
+		for _, l := range lits {
+			if index[l.key] == nil {
+				index[l.key] = map[string]int{}
+				order = append(order, l.key)
+			}
+			for _, pt := range l.pats {
+				if _, ok := index[l.key][pt.key()]; !ok {
+					index[l.key][pt.key()] = len(byVar[l.key])
+					byVar[l.key] = append(byVar[l.key], pt)
+				}
+			}
+		}
+	}
+	for _, s := range sides {
+		for _, c := range s.deny {
+			collect(c)
+		}
+		for _, l := range s.allows {
+			for _, c := range l {
+				collect(c)
+			}
+		}
+	}
+	sort.Slice(order, func(i, j int) bool { return lessVariable(order[i], order[j]) })
+	b := &problemBuilder{p: p, index: index, first: map[variableKey]int{}, list: map[variableKey]bool{}}
+	for _, k := range order {
+		if !b.addVariables(k, byVar[k], env) {
+			p.tooLarge = k.attr.words()
+			return p
+		}
+	}
+	for i, s := range sides {
+		p.sides[i] = b.side(s)
+	}
+	return p
+}
+
+func lessVariable(a, b variableKey) bool {
+	if a.attr.kind != b.attr.kind {
+		return a.attr.kind < b.attr.kind
+	}
+	if a.attr.name != b.attr.name {
+		return a.attr.name < b.attr.name
+	}
+	return a.place < b.place
+}
+
+// problemBuilder turns pending literals into lits.
+type problemBuilder struct {
+	p     *problem
+	index map[variableKey]map[string]int
+	first map[variableKey]int
+	// list marks attributes that are lists: one variable per class of element.
+	list map[variableKey]bool
+	// elements are the classes behind a list's variables.
+	elements map[variableKey][]class
+}
+
+func (b *problemBuilder) addVariables(k variableKey, pats []*pattern, env *environment) bool {
+	b.first[k] = len(b.p.vars)
+	there := newBitset(1)
+	there.set(0)
+	yesNo := []class{{bits: newBitset(1)}, {rep: "yes", present: true, bits: there}}
+	switch k.attr.kind {
+	case attrRefused:
+		b.p.vars = append(b.p.vars, variable{attr: k.attr, classes: yesNo})
+		return true
+	case attrSourceIP, attrRemoteIP, attrDestIP:
+		var known []netip.Addr
+		if k.attr.kind == attrDestIP {
+			known = env.known(k.place)
+		}
+		b.p.vars = append(b.p.vars, variable{attr: k.attr, place: k.place, classes: addressClasses(pats, known)})
+		return true
+	}
+	classes, ok := env.stringClasses(k.attr, pats)
+	if !ok {
+		return false
+	}
+	if k.attr.kind != attrClaim && k.attr.kind != attrMetadata {
+		b.p.vars = append(b.p.vars, variable{attr: k.attr, classes: classes})
+		return true
+	}
+	b.list[k] = true
+	if b.elements == nil {
+		b.elements = map[variableKey][]class{}
+	}
+	for _, c := range classes {
+		if !c.bits.empty() {
+			b.elements[k] = append(b.elements[k], c)
+			b.p.vars = append(b.p.vars, variable{attr: k.attr, classes: yesNo, isElement: true, element: c.rep})
+		}
+	}
+	return true
+}
+
+func (env *environment) stringClasses(a attr, pats []*pattern) ([]class, bool) {
+	var b strings.Builder
+	b.WriteByte(byte(a.kind))
+	for _, p := range pats {
+		b.WriteString(p.key())
+		b.WriteByte(0)
+	}
+	preferred := env.preferred(a.kind)
+	for _, s := range preferred {
+		b.WriteByte(1)
+		b.WriteString(s)
+	}
+	if c, ok := env.classes.strings[b.String()]; ok {
+		return c, c != nil
+	}
+	c, ok := stringClasses(a.kind, pats, preferred)
+	if !ok {
+		c = nil
+	}
+	env.classes.strings[b.String()] = c
+	return c, ok
+}
+
+// matched gives the classes that any of a literal's patterns matches.
+func (b *problemBuilder) matched(l pending, classes []class) bitset {
+	m := newBitset(len(classes))
+	if l.key.attr.kind == attrRefused {
+		m.set(1)
+		return m
+	}
+	for i, c := range classes {
+		for _, p := range l.pats {
+			if c.bits.has(b.index[l.key][p.key()]) {
+				m.set(i)
+				break
+			}
+		}
+	}
+	return m
+}
+
+func invert(m bitset, n int) bitset {
+	out := newBitset(n)
+	for i := 0; i < n; i++ {
+		if !m.has(i) {
+			out.set(i)
+		}
+	}
+	return out
+}
+
+// cubes turns one conjunction into cubes: several, when it asks that a list has one of
+// several elements.
+func (b *problemBuilder) cubes(lits []pending) []int32 {
+	conj := []map[int]bitset{{}}
+	and := func(v int, m bitset) {
+		for _, c := range conj {
+			if old, ok := c[v]; ok {
+				both := newBitset(len(b.p.vars[v].classes))
+				for i := range both {
+					both[i] = old[i] & m[i]
+				}
+				c[v] = both
+			} else {
+				c[v] = m
+			}
+		}
+	}
+	for _, l := range lits {
+		v := b.first[l.key]
+		if !b.list[l.key] {
+			n := len(b.p.vars[v].classes)
+			m := b.matched(l, b.p.vars[v].classes)
+			if l.negate {
+				m = invert(m, n)
+			}
+			and(v, m)
+			continue
+		}
+		m := b.matched(l, b.elements[l.key])
+		yes, no := newBitset(2), newBitset(2)
+		yes.set(1)
+		no.set(0)
+		var next []map[int]bitset
+		for i := range b.elements[l.key] {
+			if !m.has(i) {
+				continue
+			}
+			if l.negate {
+				and(v+i, no)
+				continue
+			}
+			for _, c := range conj {
+				d := make(map[int]bitset, len(c)+1)
+				for k, x := range c {
+					d[k] = x
+				}
+				if old, ok := d[v+i]; ok && !old.has(1) {
+					continue
+				}
+				d[v+i] = yes
+				next = append(next, d)
+			}
+		}
+		if !l.negate {
+			conj = next
+		}
+	}
+	var out []int32
+	for _, c := range conj {
+		if id, ok := b.intern(c); ok {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// intern files a cube by content; a literal that always holds is dropped, and a cube
+// with one that never holds is none.
+func (b *problemBuilder) intern(c map[int]bitset) (int32, bool) {
+	var lits []lit
+	for v, m := range c {
+		if m.empty() {
+			return 0, false
+		}
+		if invert(m, len(b.p.vars[v].classes)).empty() {
+			continue
+		}
+		lits = append(lits, lit{v, m})
+	}
+	sort.Slice(lits, func(i, j int) bool { return lits[i].v < lits[j].v })
+	var k strings.Builder
+	for _, l := range lits {
+		var n [4]byte
+		binary.LittleEndian.PutUint32(n[:], uint32(l.v))
+		k.Write(n[:])
+		k.WriteString(l.mask.key())
+	}
+	id, ok := b.p.ids[k.String()]
+	if !ok {
+		id = int32(len(b.p.cubes))
+		b.p.ids[k.String()] = id
+		b.p.cubes = append(b.p.cubes, lits)
+	}
+	return id, true
+}
+
+func (b *problemBuilder) side(s side) sideState {
+	st := sideState{verdict: s.verdict, unknown: s.unknown}
+	if st.verdict != "" {
+		return st
+	}
+	for _, c := range s.deny {
+		st.deny = append(st.deny, b.cubes(c)...)
+	}
+	st.deny = sortedSet(st.deny)
+	for _, list := range s.allows {
+		var ids []int32
+		for _, c := range list {
+			ids = append(ids, b.cubes(c)...)
+		}
+		st.allows = append(st.allows, sortedSet(ids))
+	}
+	return st
+}
+
+func sortedSet(ids []int32) []int32 {
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+func (a attr) words() string {
+	names := map[attrKind]string{attrSourceIP: "source IP", attrRemoteIP: "remote IP", attrDestIP: "destination IP", attrSNI: "SNI",
+		attrMethod: "methods", attrPath: "paths", attrHost: "hosts", attrHeader: "header " + a.name, attrSubject: "request principals",
+		attrClaim: "claim " + strings.ReplaceAll(a.name, claimSep, "."), attrMetadata: a.name, attrRefused: "provider " + a.name}
+	return names[a.kind]
+}
