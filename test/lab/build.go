@@ -170,7 +170,7 @@ func (p part) names() []string {
 // key is a digest of everything that decides what comes out.
 func (b *Builder) key(p part, module string) (string, error) {
 	h := sha256.New()
-	fmt.Fprintln(h, "layout 1", runtime.Version(), runtime.GOARCH, p.tags, p.ldflags, p.names())
+	fmt.Fprintln(h, "layout 2", runtime.Version(), runtime.GOARCH, p.tags, p.ldflags, p.names())
 	for _, file := range []string{"go.mod", "go.sum"} {
 		raw, err := os.ReadFile(filepath.Join(module, file))
 		if err != nil {
@@ -181,9 +181,11 @@ func (b *Builder) key(p part, module string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil))[:12], nil
 }
 
-// generateIstioManifest writes what `istioctl install --set profile=ambient` would apply.
+// generateIstioManifest writes what `istioctl install --set profile=ambient` would
+// apply, with a revision tag beside it, since that is how larger meshes are injected.
 func generateIstioManifest(ctx context.Context, _ *Builder, module, out string) error {
-	manifest, err := run(ctx, module, filepath.Join(out, "istioctl"), "manifest", "generate", "--set", "profile=ambient")
+	manifest, err := run(ctx, module, filepath.Join(out, "istioctl"), "manifest", "generate",
+		"--set", "profile=ambient", "--set", "values.revisionTags[0]=stable")
 	if err != nil {
 		return err
 	}

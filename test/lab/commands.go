@@ -68,8 +68,6 @@ func (s *State) spec(name string) (proc.Spec, error) {
 		spec.Path = s.Bin.Path("kube", Scheduler)
 		spec.Args = []string{
 			"--kubeconfig=" + s.path("pki", "scheduler.kubeconfig"), "--leader-elect=false",
-			"--authentication-kubeconfig=" + s.path("pki", "scheduler.kubeconfig"),
-			"--authorization-kubeconfig=" + s.path("pki", "scheduler.kubeconfig"),
 			"--bind-address=127.0.0.1", "--secure-port=" + s.port("scheduler"), "--cert-dir=" + s.path("work"),
 			"--kube-api-qps=400", "--kube-api-burst=800",
 		}

@@ -243,11 +243,32 @@ spec:
 			w.Kind, w.Service = "StatefulSet", "headless"
 		}
 	}},
-	"jobs": {shape: func(i int, w *Workload) {
-		if i >= 18 {
-			w.Kind, w.Service = "CronJob", "none"
-		}
-	}},
+	"jobs": {objects: `
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: nightly-report, namespace: $NS}
+spec:
+  schedule: "0 3 * * *"
+  jobTemplate:
+    spec:
+      template:
+        metadata: {labels: {app: nightly-report}}
+        spec:
+          restartPolicy: Never
+          containers:
+          - {name: app, image: "registry.example/nightly-report:1", resources: {requests: {cpu: 500m, memory: 512Mi}}}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: backfill, namespace: $NS}
+spec:
+  template:
+    metadata: {labels: {app: backfill}}
+    spec:
+      restartPolicy: Never
+      containers:
+      - {name: app, image: "registry.example/backfill:1", resources: {requests: {cpu: 500m, memory: 512Mi}}}
+`},
 	// Proxies as ordinary containers, as before Kubernetes had native sidecars.
 	"classic-sidecars": {shape: func(_ int, w *Workload) {
 		w.Annotations = map[string]string{"sidecar.istio.io/nativeSidecar": "false"}
