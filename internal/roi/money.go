@@ -1,0 +1,135 @@
+package roi
+
+import (
+	"fmt"
+	"sort"
+	"time"
+)
+
+// Money is the worth of a change. Nothing in it is billed until nodes are off the bill.
+type Money struct {
+	Currency string `json:"currency,omitempty"`
+	// FleetPerMonth is what all priced nodes cost now.
+	FleetPerMonth Figure `json:"fleetPerMonth"`
+	// PerMonth is what the removable nodes cost; Low is the drain simulation, High the replace one, as they come.
+	PerMonth Figure `json:"worthPerMonth"`
+	// Committed says what a commitment does to it.
+	Committed string `json:"commitment,omitempty"`
+	// PaybackMonths is how long the stated engineering cost takes to come back.
+	PaybackMonths Figure `json:"paybackMonths"`
+}
+
+func (f *Forecast) moneyRung(in Input) Rung {
+	f.money(in)
+	r := Rung{5, "money", "worth of the nodes of rung 3 at the prices shown; it is saved when they leave the bill, not before", nil}
+	r.Lines = append(r.Lines, Line{"worth per month if the removable nodes go", f.Money.PerMonth},
+		Line{"billed", Missing(unitOf(f.Money.Currency), "give the bill before and after with sidestep roi report --billed-before and --billed-after")},
+		Line{"payback of the engineering cost", f.Money.PaybackMonths})
+	return r
+}
+
+func unitOf(currency string) string {
+	if currency == "" {
+		currency = "currency"
+	}
+	return currency + "/month"
+}
+
+func (f *Forecast) money(in Input) {
+	fleet := in.Prices.Price(in.Cluster)
+	f.Prices = fleet.Used
+	unit := unitOf(fleet.Currency)
+	f.Money.Currency = fleet.Currency
+	var reasons []string
+	for why, n := range fleet.Unpriced {
+		reasons = append(reasons, fmt.Sprintf("%d nodes: %s", n, why))
+	}
+	sort.Strings(reasons)
+	if len(reasons) > 0 {
+		f.Gaps = append(f.Gaps, Gap{"node prices", fmt.Sprint(reasons), "money is worked out from the priced nodes alone"})
+	}
+	mean, ok := fleet.Mean()
+	switch {
+	case f.Nodes == nil:
+		f.Money.FleetPerMonth = Missing(unit, "nodes are not known")
+		f.Money.PerMonth = Missing(unit, "no rung 3, so nothing to price")
+	case !ok:
+		f.Money.FleetPerMonth = Missing(unit, "no node has a price")
+		f.Money.PerMonth = Missing(unit, "no node has a price: give --node-price, --prices CSV, or install OpenCost")
+	default:
+		f.Money.FleetPerMonth = Known(fleet.PerHour*HoursPerMonth, unit, fmt.Sprintf("%d priced nodes x %d h", fleet.nodes, HoursPerMonth), reasons...)
+		f.worth(in, fleet, mean, reasons)
+	}
+	f.payback(in, unit)
+}
+
+// worth prices removable nodes group by group where all nodes of a group bear one price, by the mean otherwise.
+func (f *Forecast) worth(in Input, fleet Fleet, mean float64, leftOut []string) {
+	unit := unitOf(fleet.Currency)
+	perHour := f.replaceWorth(in, mean)
+	drained := float64(f.Nodes.Drained) * mean
+	if c := in.Prices.Commitment; c.Nodes > 0 {
+		perHour, drained = f.committed(in, c, mean)
+	}
+	f.Money.PerMonth = Known(perHour*HoursPerMonth, unit, "nodes of rung 3 x their price x 730 h; range from drain to replace", leftOut...).
+		Between(drained*HoursPerMonth, perHour*HoursPerMonth)
+	f.Steps = append(f.Steps, stepf("worth per month", "%s per hour x %d h = %s %s", number(perHour), HoursPerMonth, number(perHour*HoursPerMonth), unit))
+}
+
+// replaceWorth prices the difference of the two packings group by group.
+func (f *Forecast) replaceWorth(in Input, mean float64) float64 {
+	groups, of := nodeGroups(in.Cluster)
+	sum := make([]float64, len(groups))
+	count := make([]float64, len(groups))
+	currency := f.Money.Currency
+	for _, n := range in.Cluster.Nodes {
+		p, err := in.Prices.Of(n.Name, groups[of[n.Name]].InstanceType, spotNode(n.Labels))
+		if err == nil && p.Currency == currency {
+			sum[of[n.Name]] += p.PerHour
+			count[of[n.Name]]++
+		}
+	}
+	total := 0.0
+	for i := range groups {
+		fewer := f.Nodes.ReplaceBefore.ByGroup[i].Nodes - f.Nodes.ReplaceAfter.ByGroup[i].Nodes
+		price, ok := ratio(sum[i], count[i])
+		if !ok {
+			continue // named in LeftOut
+		}
+		total += float64(fewer) * price
+		if fewer != 0 {
+			f.Steps = append(f.Steps, stepf("group "+groups[i].Name, "%d nodes fewer x %s per hour", fewer, number(price)))
+		}
+	}
+	return total
+}
+
+// committed counts only nodes that leave the bill: what is paid for anyway saves nothing.
+func (f *Forecast) committed(in Input, c Commitment, mean float64) (replace, drain float64) {
+	n := f.Nodes
+	saved := func(before, after int) float64 {
+		return float64(c.billed(before, in.At)-c.billed(after, in.At)) * mean
+	}
+	replace = saved(n.ReplaceBefore.Nodes, n.ReplaceAfter.Nodes)
+	drain = saved(n.Now-len(n.DrainBefore.Removed), n.Now-len(n.DrainAfter.Removed))
+	if in.At.Before(c.Until) {
+		f.Money.Committed = fmt.Sprintf("%d nodes are committed: freed nodes below that number save nothing until %s", c.Nodes, c.Until.Format(time.DateOnly))
+	} else {
+		f.Money.Committed = fmt.Sprintf("the commitment of %d nodes ended on %s", c.Nodes, c.Until.Format(time.DateOnly))
+	}
+	return replace, drain
+}
+
+func (f *Forecast) payback(in Input, unit string) {
+	switch {
+	case in.EngineeringCost <= 0:
+		f.Money.PaybackMonths = Missing("months", "no engineering cost was stated (--engineering-cost)")
+	case f.Money.PerMonth.Value == nil:
+		f.Money.PaybackMonths = Missing("months", "the monthly worth is not known")
+	case *f.Money.PerMonth.Value <= 0:
+		f.Money.PaybackMonths = Missing("months", "never: the change frees no paid node")
+	default:
+		w := *f.Money.PerMonth.Value
+		f.Money.PaybackMonths = Known(in.EngineeringCost/w, "months", fmt.Sprintf("%s / %s %s", number(in.EngineeringCost), number(w), unit))
+	}
+}
