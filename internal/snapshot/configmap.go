@@ -18,9 +18,16 @@ const configMapReason = "only ConfigMaps that configure the mesh, injection, the
 // https://istio.io/latest/docs/tasks/traffic-management/ingress/gateway-api/#automated-deployment
 var overlayKeys = []string{"deployment", "service", "serviceAccount", "horizontalPodAutoscaler", "podDisruptionBudget"}
 
-// gatewayClassDefaults is the label of a ConfigMap that overlays every Gateway of a class. The published
-// label list (istio.io/api/label) does not have it; istiod reads it in pilot/pkg/config/kube/gatewaycommon.
-const gatewayClassDefaults = "gateway.istio.io/defaults-for-class"
+// isClassDefault tells a ConfigMap that overlays every Gateway of a class by its label, gateway's
+// defaults-for-class (istiod: pilot/pkg/config/kube/gatewaycommon; the published label list lacks it).
+func isClassDefault(cm *corev1.ConfigMap) bool {
+	for k := range cm.Labels {
+		if strings.HasSuffix(k, "/defaults-for-class") {
+			return true
+		}
+	}
+	return false
+}
 
 // configMapKeys returns the data keys to keep of a ConfigMap; none means that it is left out. An overlay
 // is kept here and dropped by dropForeignConfigMaps unless a Gateway or class asks for it.
@@ -30,7 +37,7 @@ func configMapKeys(cm *corev1.ConfigMap) []string {
 		return []string{"mesh", "meshNetworks"}
 	case name == "istio-sidecar-injector" || strings.HasPrefix(name, "istio-sidecar-injector-"):
 		return []string{"config", "values"}
-	case name == "istio-cni-config" || name == "cilium-config":
+	case strings.HasPrefix(name, "istio-cni") || name == "cilium-config":
 		all := make([]string, 0, len(cm.Data))
 		for k := range cm.Data {
 			all = append(all, k)
@@ -84,7 +91,7 @@ func (b *Builder) dropForeignConfigMaps() {
 	for _, key := range keys {
 		o := byName[key]
 		cm := o.(*corev1.ConfigMap)
-		if !isOverlay(cm) || wanted[key] || cm.Labels[gatewayClassDefaults] != "" {
+		if !isOverlay(cm) || wanted[key] || isClassDefault(cm) {
 			continue
 		}
 		b.Ignore(Ignored{APIVersion: "v1", Kind: "ConfigMap", Namespace: cm.Namespace, Name: cm.Name,

@@ -8,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // strip removes from an object what no verdict depends on and what an archive should not carry.
@@ -21,6 +22,10 @@ func strip(o Object) {
 	switch o := o.(type) {
 	case *corev1.Pod:
 		stripPod(o)
+	case *appsv1.ReplicaSet:
+		if metav1.GetControllerOf(o) != nil { // its owner has the template, and there are ten old ones to a Deployment
+			o.Spec.Template.Spec = corev1.PodSpec{}
+		}
 	case *corev1.Node:
 		o.Status.Images, o.Status.VolumesInUse, o.Status.VolumesAttached = nil, nil, nil
 	}
