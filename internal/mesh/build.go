@@ -155,20 +155,28 @@ var neededToDerive = []snapshot.Kind{kindPod, kindWebhook}
 // neededToBind are those that a waypoint binding depends on.
 var neededToBind = []snapshot.Kind{kindGateway, kindGatewayClass}
 
-// markUnknown lists for each workload the kinds that could not be read and that matter to it.
+// markUnknown lists for each workload the kinds that could not be read and that matter to it: in its own
+// namespace or in the root namespace. Workloads of a namespace share the list.
 func (b *builder) markUnknown() {
-	always, derive, bind := b.hidden(alwaysNeeded), b.hidden(neededToDerive), b.hidden(neededToBind)
-	derived := append(slices.Clip(always), derive...)
+	type lists struct{ always, derived, bind []snapshot.Kind }
+	byNamespace := map[string]lists{}
 	for _, w := range b.mesh.Workloads {
 		if w.Role != Application {
 			continue
 		}
-		w.Unknown = always
-		if w.Derived {
-			w.Unknown = derived
+		l, done := byNamespace[w.Namespace]
+		if !done {
+			l.always = b.hidden(alwaysNeeded, w.Namespace)
+			l.derived = append(slices.Clip(l.always), b.hidden(neededToDerive, w.Namespace)...)
+			l.bind = b.hidden(neededToBind, w.Namespace)
+			byNamespace[w.Namespace] = l
 		}
-		if len(bind) > 0 && b.asksForWaypoint(w) {
-			w.Unknown = append(slices.Clip(w.Unknown), bind...)
+		w.Unknown = l.always
+		if w.Derived {
+			w.Unknown = l.derived
+		}
+		if len(l.bind) > 0 && b.asksForWaypoint(w) {
+			w.Unknown = append(slices.Clip(w.Unknown), l.bind...)
 		}
 	}
 }
@@ -177,11 +185,14 @@ func (b *builder) asksForWaypoint(w *Workload) bool {
 	return w.Waypoint.Asked || slices.ContainsFunc(w.Services, func(s *Service) bool { return s.Waypoint.Asked })
 }
 
-func (b *builder) hidden(kinds []snapshot.Kind) []snapshot.Kind {
+func (b *builder) hidden(kinds []snapshot.Kind, namespace string) []snapshot.Kind {
 	var out []snapshot.Kind
 	for _, k := range kinds {
-		if b.snap.Knowledge(k).State == snapshot.Hidden {
-			out = append(out, k)
+		for _, ns := range []string{namespace, b.mesh.Settings.RootNamespace} {
+			if b.snap.KnowledgeIn(k, ns).State == snapshot.Hidden {
+				out = append(out, k)
+				break
+			}
 		}
 	}
 	return out

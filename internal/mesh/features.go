@@ -198,8 +198,11 @@ const (
 	DNSProxy Feature = "dns-proxy"
 )
 
-// Mesh-wide facts that block or colour every workload.
+// What is not known, and mesh-wide facts that block or colour every workload (Mesh.Uses).
 const (
+	// UnknownField: an object that touches the workload has a field that this version of Sidestep does not
+	// know, so what it does is not known either. Evidence names object and field.
+	UnknownField Feature = "unknown-field"
 	// SPIRE: workload certificates come from SPIRE (a hard blocker in the official guide).
 	SPIRE Feature = "spire"
 	// PrimaryRemote: the control plane runs in another cluster.
@@ -262,7 +265,7 @@ func Features() []Feature {
 		OpaqueTCP, UndeclaredProtocol, UDPPort, HeadlessService, NoService, HostNetworkPod, RunToCompletion,
 		InitContainers, NodeAgent, VirtualMachine, WindowsNode, ProxylessGRPC, IPv6, ForwardedClientCert,
 		ProxyEndpoint, MergedMetrics, DNSProxy,
-		SPIRE, PrimaryRemote, MultiNetwork,
+		UnknownField, SPIRE, PrimaryRemote, MultiNetwork,
 		TuningAnnotations, ProxyConfigAnnotation, ProxyOverridesAnnotation, DiscoveryAddressAnnotation,
 		ProxyImageAnnotation, InjectTemplatesAnnotation, MergeMetricsAnnotation, BootstrapOverride, UserVolume,
 		InterceptionMode, TrafficExclusion, ExcludeInterfaces, KubevirtInterfaces, AmbientAnnotations, InjectAnnotation,

@@ -43,6 +43,7 @@ func (b *builder) newRoute(kind snapshot.Kind, o snapshot.Object) *Policy {
 // attachParents resolves parentRefs. A route in another namespace than its parent is a consumer route:
 // it acts for clients of its own namespace only, and never at a waypoint.
 func (b *builder) attachParents(r *Policy, parents []gatewayv1.ParentReference, features []found) {
+	features = append(features, b.unknownFields(r)...)
 	seen := map[*Service]bool{}
 	for i, parent := range parents {
 		s, isService := b.parentService(r, parent)

@@ -108,6 +108,14 @@ const (
 	ManagedByEastWest      = "istio.io-eastwest-controller"
 )
 
+// Names of Gateway API controllers and of a listener protocol, which look like labels and are none
+// (pkg/config/constants).
+const (
+	controllerMesh  = "istio.io/mesh-controller"
+	controllerAgent = "istio.io/agentgateway-waypoint-controller"
+	proxyProtocol   = "istio.io/PROXY"
+)
+
 // ProxyContainer is the name of the proxy's container in every pod that has one: sidecars, waypoints,
 // gateways and ztunnel alike.
 const ProxyContainer = "istio-proxy"

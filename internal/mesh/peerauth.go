@@ -28,6 +28,7 @@ func (b *builder) attachPeerAuthentication() {
 		sel := o.Spec.GetSelector().GetMatchLabels()
 		var workloads []*Workload
 		workloads, p.Scope = b.selected(o.Namespace, attachment{selector: sel, reach: rootSelectsNone})
+		unknown := b.unknownFields(p)
 		level := 1
 		switch {
 		case len(sel) > 0:
@@ -36,7 +37,7 @@ func (b *builder) attachPeerAuthentication() {
 			level = 0
 		}
 		for _, w := range workloads {
-			b.touch(p, w, nil)
+			b.touch(p, w, unknown)
 			at := levels[w]
 			if at == nil {
 				at = &[3]*securityv1.PeerAuthentication{}

@@ -101,13 +101,24 @@ func (b *builder) newPolicy(kind snapshot.Kind, o snapshot.Object) *Policy {
 	return p
 }
 
+// unknownFields are the fields of an object that this version does not know.
+func (b *builder) unknownFields(p *Policy) []found {
+	g := gather{object: p.Ref}
+	for _, field := range b.snap.UnknownFields(p.Object) {
+		g.see(UnknownField, Both, field, "")
+	}
+	return g.list
+}
+
 // attachPolicy attaches one policy. Waypoints never read selectors, and proxies other than waypoints
 // and Gateway API gateways never read targetRefs (pilot/pkg/model/policyattachment.go ShouldAttachPolicy).
 func (b *builder) attachPolicy(p *Policy, a attachment, features []found) {
+	unknown := b.unknownFields(p)
 	if len(a.refs) > 0 {
-		b.attachTargets(p, a.refs)
+		b.attachTargets(p, a.refs, unknown)
 		return
 	}
+	features = append(features, unknown...)
 	var workloads []*Workload
 	workloads, p.Scope = b.selected(p.Namespace, a)
 	for _, w := range workloads {
@@ -167,7 +178,7 @@ func (b *builder) indexBindings() {
 }
 
 // attachTargets resolves targetRefs and attaches the policy to what is behind them.
-func (b *builder) attachTargets(p *Policy, refs []*typev1beta1.PolicyTargetReference) {
+func (b *builder) attachTargets(p *Policy, refs []*typev1beta1.PolicyTargetReference, unknown []found) {
 	p.Scope = ByTargetRefs
 	var services []*Service
 	var workloads []*Workload
@@ -186,7 +197,7 @@ func (b *builder) attachTargets(p *Policy, refs []*typev1beta1.PolicyTargetRefer
 		t.Accepted = t.Refused == ""
 		p.Targets = append(p.Targets, t)
 	}
-	b.attachBehind(p, services, workloads)
+	b.attachBehind(p, services, workloads, unknown)
 }
 
 // resolveTarget fills in why a reference is refused, or returns what is behind it.
@@ -243,8 +254,8 @@ func (b *builder) resolveTarget(p *Policy, t *Target) ([]*Service, []*Workload) 
 }
 
 // attachBehind joins a targeted policy with services and the workloads behind them, each once.
-func (b *builder) attachBehind(p *Policy, services []*Service, workloads []*Workload) {
-	features := []found{{WaypointPolicy, Inbound, []Evidence{evidence(p.Ref, "spec.targetRefs", "")}}}
+func (b *builder) attachBehind(p *Policy, services []*Service, workloads []*Workload, unknown []found) {
+	features := append([]found{{WaypointPolicy, Inbound, []Evidence{evidence(p.Ref, "spec.targetRefs", "")}}}, unknown...)
 	seenService, seen := map[*Service]bool{}, map[*Workload]bool{}
 	for _, s := range services {
 		if !seenService[s] {

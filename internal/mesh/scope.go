@@ -30,7 +30,7 @@ func (b *builder) attachSidecars() {
 	for _, o := range b.sidecarsByAge() {
 		p := b.newPolicy(kindSidecar, o)
 		r := &sidecarResource{policy: p, object: o, decides: o.Spec.GetOutboundTrafficPolicy() != nil}
-		r.features = sidecarFeatures(p, o)
+		r.features = append(sidecarFeatures(p, o), b.unknownFields(p)...)
 		// An empty selector is a selector here: only an absent one makes a default.
 		if o.Spec.GetWorkloadSelector() == nil {
 			p.Scope = ByNamespace

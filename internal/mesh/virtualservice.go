@@ -41,6 +41,7 @@ func (b *builder) attachVirtualServices() {
 // that have it, and crossing says so for both ends. Hosts outside the mesh, and hosts that are not known,
 // concern the clients: those of the object's own namespace, for whom somebody wrote it.
 func (b *builder) attachRoute(r *Policy, hosts, exportTo []string, crossing Feature, features []found) {
+	features = append(features, b.unknownFields(r)...)
 	seen := map[*Service]bool{}
 	client := false
 	for i, host := range hosts {

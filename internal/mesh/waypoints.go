@@ -19,10 +19,6 @@ const (
 
 	hbonePort     = 15008
 	hboneProtocol = "HBONE"
-	proxyProtocol = "istio.io/PROXY"
-
-	controllerMesh  = "istio.io/mesh-controller"
-	controllerAgent = "istio.io/agentgateway-waypoint-controller"
 )
 
 // gatherWaypoints lists the Gateways that are waypoints, with what istiod would make of each
