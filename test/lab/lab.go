@@ -264,15 +264,22 @@ func (l *Lab) Watch(parent context.Context) (context.Context, context.CancelFunc
 }
 
 // Failure returns the first process that ended though nobody had asked it to, or nil.
+// One that has been started again counts no more.
 func (l *Lab) Failure() *proc.ExitError {
-	raw, err := os.ReadFile(l.path("exits.jsonl"))
-	if line, _, whole := bytes.Cut(raw, []byte("\n")); err == nil && whole {
+	if exit := l.supervisorGone(); exit != nil {
+		return exit // the others died of that
+	}
+	raw, _ := os.ReadFile(l.path("exits.jsonl")) // absent: nothing has failed
+	for line := range bytes.Lines(raw) {
 		var exit proc.ExitError
-		if json.Unmarshal(line, &exit) == nil {
+		if json.Unmarshal(line, &exit) != nil {
+			continue // being written; the next look sees it whole
+		}
+		if now, err := l.Process(exit.Name); err != nil || now.PID == exit.PID {
 			return &exit
 		}
 	}
-	return l.supervisorGone()
+	return nil
 }
 
 // Process returns the identity of a running process of the lab.

@@ -30,6 +30,14 @@ type Scenario struct {
 	Mesh       Mesh
 	Objects    []*unstructured.Unstructured // all of it: namespaces, nodes, workloads, policies
 	Conditions []Condition
+	Modes      []Mode
+}
+
+// Mode is what the data plane of a workload's pods really is once all has settled,
+// written in a scenario as "namespace/workload sidecar|ambient|none".
+type Mode struct {
+	Workload string
+	Mode     string
 }
 
 // Mesh is the short form of mesh.yaml.
@@ -59,11 +67,13 @@ type Call struct {
 //
 //	AuthorizationPolicy ns/name ZtunnelAccepted=True/Accepted
 //
-// or "... WaypointBound=absent" for a condition that must not be there.
+// or "... WaypointBound=absent" for a condition that must not be there. A fourth word
+// "optional" admits that it is not there.
 type Condition struct {
 	Kind, Namespace, Name string
 	Type                  string
 	Status, Reason        string // Status "absent": no such condition
+	Optional              bool
 }
 
 func (c Condition) String() string {
@@ -112,6 +122,8 @@ func Parse(name string, raw []byte) (*Scenario, error) {
 			own, err = cluster.Parse(where, file.Data)
 		case "conditions":
 			s.Conditions, err = parseConditions(file.Data)
+		case "modes":
+			s.Modes, err = parseModes(file.Data)
 		default:
 			err = fmt.Errorf("a scenario has no such file")
 		}
@@ -150,6 +162,9 @@ func parseConditions(raw []byte) ([]Condition, error) {
 		}
 		c := Condition{}
 		var okName, okType bool
+		if len(fields) == 4 && fields[3] == "optional" {
+			c.Optional, fields = true, fields[:3]
+		}
 		if len(fields) == 3 {
 			c.Kind = fields[0]
 			c.Namespace, c.Name, okName = strings.Cut(fields[1], "/")
@@ -157,11 +172,27 @@ func parseConditions(raw []byte) ([]Condition, error) {
 			c.Status, c.Reason, _ = strings.Cut(c.Status, "/")
 		}
 		if !okName || !okType {
-			return nil, fmt.Errorf("line %d: want KIND NAMESPACE/NAME TYPE=STATUS/REASON, have %q", n, lines.Text())
+			return nil, fmt.Errorf("line %d: want KIND NAMESPACE/NAME TYPE=STATUS/REASON [optional], have %q", n, lines.Text())
 		}
 		all = append(all, c)
 	}
 	return all, lines.Err()
+}
+
+func parseModes(raw []byte) ([]Mode, error) {
+	var all []Mode
+	for n, line := range strings.Split(string(raw), "\n") {
+		line, _, _ := strings.Cut(line, "#")
+		fields := strings.Fields(line)
+		if len(fields) == 0 {
+			continue
+		}
+		if len(fields) != 2 || !slices.Contains([]string{"sidecar", "ambient", "none"}, fields[1]) {
+			return nil, fmt.Errorf("line %d: want NAMESPACE/WORKLOAD sidecar|ambient|none, have %q", n+1, line)
+		}
+		all = append(all, Mode{Workload: fields[0], Mode: fields[1]})
+	}
+	return all, nil
 }
 
 // OwnNamespaces are the namespaces that the scenario makes.

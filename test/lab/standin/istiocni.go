@@ -23,7 +23,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
+	k8slabels "k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
@@ -125,7 +125,7 @@ func (c *CNI) enqueue(pod *corev1.Pod) {
 }
 
 func (c *CNI) enqueueAll(namespace string) {
-	pods, err := c.World.Pods.Pods(namespace).List(labels.Everything())
+	pods, err := c.World.Pods.Pods(namespace).List(k8slabels.Everything())
 	if err != nil {
 		return
 	}

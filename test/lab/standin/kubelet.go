@@ -16,7 +16,7 @@ import (
 	"istio.io/api/label"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
+	k8slabels "k8s.io/apimachinery/pkg/labels"
 )
 
 // KubeletFault lists what is not ready.
@@ -55,7 +55,7 @@ func (k *Kubelet) Run(ctx context.Context) {
 }
 
 func (k *Kubelet) readyNodes(ctx context.Context, f KubeletFault) {
-	nodes, err := k.World.Nodes.List(labels.Everything())
+	nodes, err := k.World.Nodes.List(k8slabels.Everything())
 	if err != nil {
 		return
 	}
@@ -95,7 +95,7 @@ func setNodeReady(node *corev1.Node, ready bool) bool {
 }
 
 func (k *Kubelet) readyPods(ctx context.Context, f KubeletFault) {
-	pods, err := k.World.Pods.List(labels.Everything())
+	pods, err := k.World.Pods.List(k8slabels.Everything())
 	if err != nil {
 		return
 	}

@@ -1,27 +1,245 @@
 package standin
 
+// Stands in for: the exporters of a cluster, all of them at one address: Envoy in
+// sidecars and waypoints, ztunnel, cAdvisor, kube-state-metrics and node-exporter,
+// with the names and labels that the real ones have after the usual relabelling
+// (kubernetes-pods, kubelet and kube-prometheus jobs). What is exposed follows from
+// each pod's mode at that moment and from the call graphs of the loaded scenarios.
+//
+// Differs: no request is ever sent. Rates are those of the call graph, the same
+// at all hours; proxies' cost and latency come from a model (model.go), not from
+// proxies. In a mesh of more than detailLimit pods the traffic of a workload
+// is exposed by its first pod alone (sums per workload are the same, the number of series is
+// a fifth). Only series that somebody queries are there, not all that the real exporters have.
+
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"log"
+	"math"
 	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/sidestep-mesh/sidestep/test/lab/scenario"
 )
+
+// detailLimit is the number of pods up to which every pod exposes its own share of the traffic.
+const detailLimit = 300
+
+// Exporter names, as MetricsFault.Missing takes them.
+const (
+	exporterEnvoy     = "envoy"
+	exporterZtunnel   = "ztunnel"
+	exporterCadvisor  = "cadvisor"
+	exporterKubeState = "kube-state-metrics"
+	exporterNode      = "node-exporter"
+	exporterApp       = "application"
+)
+
+var exporterNames = []string{exporterEnvoy, exporterZtunnel, exporterCadvisor, exporterKubeState, exporterNode, exporterApp}
 
 // MetricsFault changes what the exporters say.
 type MetricsFault struct {
-	Model       string   `json:"model"`
-	Missing     []string `json:"missing"`
+	// Model is the latency and load model: "published" (the default) or "bad".
+	Model string `json:"model"`
+	// Missing lists exporters that are not scraped.
+	Missing []string `json:"missing"`
+	// ClockSkew moves the clock that node-exporter shows for the skewed nodes.
 	ClockSkew   Duration `json:"clockSkew"`
 	SkewedNodes []string `json:"skewedNodes"`
 }
 
-func (f MetricsFault) validate() error { return nil }
+func (f MetricsFault) validate() error {
+	if _, err := modelNamed(f.Model); err != nil {
+		return err
+	}
+	for _, name := range f.Missing {
+		if !slices.Contains(exporterNames, name) {
+			return fmt.Errorf("no exporter is called %q; there are %v", name, exporterNames)
+		}
+	}
+	return nil
+}
 
 // Exporters is every exporter of a cluster at one address.
-type Exporters struct{}
+type Exporters struct {
+	world   *World
+	control *Control
+
+	mu       sync.Mutex
+	calls    []scenario.Call
+	bound    map[string]string // service namespace/name to waypoint namespace/name
+	counters map[string]*counter
+	last     time.Time
+}
+
+// counter is a number that only grows, and remembers when it was last wanted, so
+// that series of pods that are gone disappear.
+type counter struct {
+	value float64
+	round int64
+}
 
 // NewExporters prepares them.
-func NewExporters(*World, *Control) *Exporters { return &Exporters{} }
+func NewExporters(world *World, control *Control) *Exporters {
+	return &Exporters{world: world, control: control, counters: map[string]*counter{}}
+}
 
-// Run keeps the call graph fresh.
-func (e *Exporters) Run(ctx context.Context) {}
+// Run keeps the call graph and the waypoint bindings fresh.
+func (e *Exporters) Run(ctx context.Context) {
+	for {
+		calls, err := scenario.Calls(ctx, e.world.Client)
+		var bound map[string]string
+		if err == nil {
+			bound, err = boundServices(ctx, e.world)
+		}
+		if err == nil {
+			e.mu.Lock()
+			e.calls, e.bound = calls, bound
+			e.mu.Unlock()
+		} else if ctx.Err() == nil {
+			log.Printf("exporters: %v", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(3 * time.Second):
+		}
+	}
+}
 
-func (e *Exporters) ServeHTTP(w http.ResponseWriter, r *http.Request) {}
+// ServeHTTP answers a scrape in the Prometheus text format.
+func (e *Exporters) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	text, err := e.Expose(time.Now())
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+	_, _ = w.Write(text)
+}
+
+// Expose moves all counters to now and writes every series.
+func (e *Exporters) Expose(now time.Time) ([]byte, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	f := e.control.Faults().Metrics
+	m, err := modelNamed(f.Model)
+	if err != nil {
+		return nil, err
+	}
+	mesh, err := e.world.mesh(e.calls, e.bound)
+	if err != nil {
+		return nil, err
+	}
+	elapsed := 0.0
+	if !e.last.IsZero() {
+		elapsed = now.Sub(e.last).Seconds()
+	}
+	e.last = now
+	x := &exposition{now: now, elapsed: elapsed, model: m, mesh: mesh, counters: e.counters, round: now.UnixNano(), fault: f}
+	for _, exporter := range []struct {
+		name   string
+		expose func(*exposition)
+	}{
+		{exporterEnvoy, exposeEnvoy}, {exporterZtunnel, exposeZtunnel}, {exporterApp, exposeApplications},
+		{exporterCadvisor, exposeCadvisor}, {exporterKubeState, exposeKubeState}, {exporterNode, exposeNodes},
+	} {
+		if !slices.Contains(f.Missing, exporter.name) {
+			exporter.expose(x)
+		}
+	}
+	for key, c := range e.counters {
+		if c.round != x.round {
+			delete(e.counters, key)
+		}
+	}
+	return x.out.Bytes(), nil
+}
+
+// exposition is one scrape in the making.
+type exposition struct {
+	now      time.Time
+	elapsed  float64 // seconds since the last scrape
+	model    *model
+	mesh     *mesh
+	fault    MetricsFault
+	counters map[string]*counter
+	round    int64
+	out      bytes.Buffer
+	key      []byte
+}
+
+// labels is a list of name and value in turn.
+type labels []string
+
+// gauge writes one sample.
+func (x *exposition) gauge(name string, l labels, value float64) {
+	x.key = appendSeries(x.key[:0], name, l)
+	x.write(value)
+}
+
+// grow adds to a counter, at a rate a second, and writes it.
+func (x *exposition) grow(name string, l labels, perSecond float64) {
+	x.key = appendSeries(x.key[:0], name, l)
+	x.write(x.advance(perSecond))
+}
+
+// advance moves the counter named by x.key on and returns its value.
+func (x *exposition) advance(perSecond float64) float64 {
+	c := x.counters[string(x.key)]
+	if c == nil {
+		c = &counter{}
+		x.counters[string(x.key)] = c
+	}
+	if c.round != x.round {
+		c.value += perSecond * x.elapsed
+		c.round = x.round
+	}
+	return c.value
+}
+
+// histogram writes a classic histogram of observations at a rate a second whose
+// distribution function is cdf. Only the count is kept; the buckets follow from it.
+func (x *exposition) histogram(name string, l labels, buckets []float64, perSecond, mean float64, cdf func(float64) float64) {
+	x.key = appendSeries(x.key[:0], name+"_count", l)
+	count := x.advance(perSecond)
+	x.write(math.Floor(count))
+	x.gauge(name+"_sum", l, count*mean)
+	bucket := append(slices.Clip(slices.Clone(l)), "le", "")
+	for _, le := range buckets {
+		bucket[len(bucket)-1] = strconv.FormatFloat(le, 'g', -1, 64)
+		x.gauge(name+"_bucket", bucket, math.Floor(count*cdf(le)))
+	}
+	bucket[len(bucket)-1] = "+Inf"
+	x.gauge(name+"_bucket", bucket, math.Floor(count))
+}
+
+func (x *exposition) write(value float64) {
+	x.out.Write(x.key)
+	x.out.WriteByte(' ')
+	x.out.Write(strconv.AppendFloat(x.out.AvailableBuffer(), value, 'g', -1, 64))
+	x.out.WriteByte('\n')
+}
+
+// appendSeries writes name{label="value",...}. Values here come from Kubernetes names and need no escapes.
+func appendSeries(buf []byte, name string, l labels) []byte {
+	buf = append(buf, name...)
+	sep := byte('{')
+	for i := 0; i+1 < len(l); i += 2 {
+		buf = append(buf, sep)
+		buf = append(buf, l[i]...)
+		buf = append(buf, '=', '"')
+		buf = append(buf, l[i+1]...)
+		buf = append(buf, '"')
+		sep = ','
+	}
+	if sep == ',' {
+		buf = append(buf, '}')
+	}
+	return buf
+}
