@@ -172,7 +172,7 @@ func (d *drainer) tryRemove(b *bin) string {
 	members := d.p.remove(b)
 	d.gone[b] = true
 	sorted := append([]*item(nil), members...)
-	sortForPacking(sorted)
+	sortForPacking(sorted, 0)
 	var moved []struct {
 		it *item
 		to *bin

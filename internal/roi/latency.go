@@ -130,7 +130,7 @@ func judge(s EdgeSeries, quantile string, series []Hourly, controls [][]Hourly, 
 	if constant(preUsed) && constant(postUsed) && (len(controls) == 0 || medianOf(paired) == 0) {
 		return no("the quantile stands still inside one histogram bucket: the instrument cannot resolve a change")
 	}
-	v.P = tidy(MannWhitney(preUsed, postUsed))
+	v.P = tidy(MannWhitney(preUsed, postUsed, inflationOf(paired)))
 	shift := medianOf(paired)
 	low, high := BlockBootstrap(paired, blockLength(paired), rounds, 1-alpha, rng)
 	source := fmt.Sprintf("edge %s, difference of hours of the week before and after", quantile)
@@ -140,8 +140,7 @@ func judge(s EdgeSeries, quantile string, series []Hourly, controls [][]Hourly, 
 		source += "; no unchanged namespace to compare with, so other causes are not ruled out"
 	}
 	v.Shift = Known(shift, "ms", source).Between(low, high)
-	// Both must agree: the rank test alone trusts neighbouring hours to be independent, the interval alone is
-	// loose on short series.
+	// Both must agree: each alone is too ready on short series whose hours resemble each other.
 	switch {
 	case v.P < alpha && high < 0:
 		v.Finding = Improved

@@ -48,6 +48,7 @@ type packer struct {
 	bins      []*bin
 	allowed   map[*shape][]zones // per group, the zones whose nodes admit the shape
 	nextHost  int
+	variant   int // which of the equally good choices to take
 }
 
 // place puts the item on the fullest-ranked bin it fits. Bins are tried emptiest first, as Karpenter does with nodes it
@@ -271,7 +272,7 @@ func (r *rule) narrowZone(p *packer, z, podZones zones, self bool) zones {
 			}
 		}
 		if seen == 0 && self && z != 0 { // the first of its kind chooses: any zone will do, but not the same for every workload
-			return p.zoneBit[candidates[r.pick%len(candidates)]]
+			return p.zoneBit[candidates[(r.pick+p.variant)%len(candidates)]]
 		}
 		return z & seen
 	}
@@ -286,7 +287,8 @@ func (r *rule) narrowZone(p *packer, z, podZones zones, self bool) zones {
 		low = 0
 	}
 	best, bestCount := zones(0), 0
-	for _, n := range candidates {
+	for i := range candidates {
+		n := candidates[(i+r.pick+p.variant)%len(candidates)]
 		c := r.matched[n]
 		if self {
 			c++

@@ -1,6 +1,7 @@
 package roi
 
 import (
+	"hash/fnv"
 	"sort"
 
 	corev1 "k8s.io/api/core/v1"
@@ -10,6 +11,9 @@ import (
 type Packing struct {
 	// Nodes is how many nodes that takes.
 	Nodes int `json:"nodes"`
+	// Low and High are the fewest and the most nodes over equally good orders.
+	Low  int `json:"low"`
+	High int `json:"high"`
 	// ByGroup is the same per node group, in the order of Groups.
 	ByGroup []GroupCount `json:"byGroup"`
 	// Unplaced are pods that no node of their group can take; the nodes they run on now are kept and counted.
@@ -30,29 +34,36 @@ type GroupCount struct {
 	Nodes        int    `json:"nodes"`
 }
 
+// variants is how many orders of equal pods and equal zones Replace tries: small clusters vary more, and are quick.
+func variants(pods int) int {
+	if pods <= 3000 {
+		return 7
+	}
+	return 3
+}
+
 // Replace packs all pods afresh, as if every node of a group were replaced: pods by falling CPU, then memory, each on the
-// emptiest open node that admits it (Karpenter's order), a new node where none does. It assumes that
-// a node goes as soon as it is empty; Drain says what an autoscaler that only removes half-empty nodes would do.
+// emptiest open node that admits it (Karpenter's order), a new node where none does. Where pods or zones are equal the choice is
+// arbitrary and moves the outcome by a node or two, for real schedulers too; so it packs several times and gives the median, with the range.
+// It assumes that a node goes as soon as it is empty; Drain says what an autoscaler that only removes half-empty nodes would do.
 func Replace(c Cluster, change Change) Packing {
+	all := make([]Packing, variants(len(c.Pods)))
+	for v := range all {
+		all[v] = replaceOnce(c, change, v)
+	}
+	sort.SliceStable(all, func(i, j int) bool { return all[i].Nodes < all[j].Nodes })
+	out := all[len(all)/2]
+	out.Low, out.High = all[0].Nodes, all[len(all)-1].Nodes
+	return out
+}
+
+func replaceOnce(c Cluster, change Change, variant int) Packing {
 	groups, of := nodeGroups(c)
 	addAmbient(groups, c, change)
 	p, items, out := prepare(c, change, groups, of)
-	queue := items
-	sortForPacking(queue)
-	lastLen := map[*item]int{}
-	var stuck []*item
-	for len(queue) > 0 {
-		it := queue[0]
-		if lastLen[it] == len(queue) { // a whole round without progress
-			stuck = queue
-			break
-		}
-		queue = queue[1:]
-		if !p.place(it, true) {
-			queue = append(queue, it)
-			lastLen[it] = len(queue)
-		}
-	}
+	p.variant = variant
+	sortForPacking(items, variant)
+	stuck := p.placeAll(items)
 	kept := map[string]int{}
 	for _, it := range stuck {
 		out.Unplaced = append(out.Unplaced, it.name)
@@ -76,6 +87,25 @@ func Replace(c Cluster, change Change) Packing {
 	}
 	out.Binding, out.Full = binding(groups, items, out.ByGroup)
 	return out
+}
+
+// placeAll places items, coming back to those that wait for another (affinity, spread) as long as a round gets any further. It returns
+// those that nothing takes.
+func (p *packer) placeAll(items []*item) []*item {
+	queue := append([]*item(nil), items...)
+	lastLen := map[*item]int{}
+	for len(queue) > 0 {
+		it := queue[0]
+		if lastLen[it] == len(queue) {
+			return queue
+		}
+		queue = queue[1:]
+		if !p.place(it, true) {
+			queue = append(queue, it)
+			lastLen[it] = len(queue)
+		}
+	}
+	return nil
 }
 
 // addAmbient adds ztunnel and istio-cni to every group that lacks them, once anything leaves its sidecar.
@@ -175,7 +205,14 @@ func hasVolumeClaim(pod *corev1.Pod) bool {
 	return false
 }
 
-func sortForPacking(items []*item) {
+// sortForPacking sorts by falling CPU, then memory; equal items by name or, in the other variants, shuffled by a hash.
+func sortForPacking(items []*item, variant int) {
+	rank := func(it *item) uint64 {
+		h := fnv.New64a()
+		h.Write([]byte{byte(variant)})
+		h.Write([]byte(it.name))
+		return h.Sum64()
+	}
 	sort.Slice(items, func(i, j int) bool {
 		a, b := items[i], items[j]
 		switch {
@@ -184,7 +221,10 @@ func sortForPacking(items []*item) {
 		case a.need.MemoryBytes != b.need.MemoryBytes:
 			return a.need.MemoryBytes > b.need.MemoryBytes
 		}
-		return a.name < b.name
+		if variant == 0 {
+			return a.name < b.name
+		}
+		return rank(a) < rank(b)
 	})
 }
 

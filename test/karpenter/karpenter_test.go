@@ -64,7 +64,8 @@ type generated struct {
 }
 
 // generate makes a mesh of about n pods: replicas of workloads with classic or native sidecars, volumes of requests as they are found in
-// practice, some with zone or host spread, host anti-affinity, zone affinity, zone selectors, or a dedicated pool.
+// practice, some with zone or host spread, host anti-affinity, zone selectors, or a dedicated pool. Zone
+// self-affinity is left out: Karpenter 1.13 may record no domain for the first such pod and then spread the workload over zones, which the rule forbids.
 func generate(seed uint64, n int) generated {
 	rng := rand.New(rand.NewPCG(seed, 7))
 	g := generated{pools: []pool{{name: "general", cpu: "7910m", memory: "29Gi", maxPods: "58"}}}
@@ -145,9 +146,6 @@ func (g *generated) addWorkload(rng *rand.Rand, w, total int) {
 		replicas = min(replicas, 12)
 		spec.Affinity = &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{
 			{TopologyKey: corev1.LabelHostname, LabelSelector: sel}}}}
-	case 4:
-		spec.Affinity = &corev1.Affinity{PodAffinity: &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{
-			{TopologyKey: corev1.LabelTopologyZone, LabelSelector: sel}}}}
 	case 5:
 		spec.NodeSelector = map[string]string{corev1.LabelTopologyZone: zones[rng.IntN(3)]}
 	}

@@ -1,0 +1,117 @@
+package roi
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"sort"
+	"time"
+)
+
+// MaxObject keeps stored objects well below the 1 MiB that a ConfigMap may hold.
+const MaxObject = 900 << 10
+
+// Baseline freezes what stood before and what was promised. Its hash covers everything in it, so that a promise cannot be
+// edited after the fact without notice.
+type Baseline struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	// Hash is SHA-256 over the document with an empty hash, hexadecimal.
+	Hash        string    `json:"hash"`
+	At          time.Time `json:"at"`
+	WindowStart time.Time `json:"windowStart"`
+	// Tool and Server are the versions of sidestep and of the metrics server.
+	Tool   string `json:"tool"`
+	Server string `json:"server"`
+	// Queries are the PromQL texts that were asked, by metric.
+	Queries map[string]string `json:"queries"`
+	Prices  []PriceUse        `json:"prices,omitempty"`
+	Nodes   int               `json:"nodes"`
+	// NodePrice is the mean price of a node per hour, 0 when not known.
+	NodePrice  float64      `json:"nodePricePerHour"`
+	Currency   string       `json:"currency,omitempty"`
+	Accounts   []Account    `json:"accounts"`
+	Sidecars   ProxyState   `json:"sidecars"`
+	EdgeRPS    float64      `json:"edgeRequestsPerSecond"`
+	Promised   Forecast     `json:"promised"`
+	Edge       []EdgeSeries `json:"edge,omitempty"`
+	LeftOut    []string     `json:"leftOut,omitempty"`
+	Commitment Commitment   `json:"commitment"`
+}
+
+// Freeze completes a baseline: it drops the edge series of the least busy namespaces until the document fits a ConfigMap, names
+// them, and hashes.
+func (b Baseline) Freeze() (Baseline, error) {
+	b.APIVersion, b.Kind, b.Hash = APIVersion, BaselineKind, ""
+	b.Edge = append([]EdgeSeries(nil), b.Edge...)
+	sort.SliceStable(b.Edge, func(i, j int) bool { return medianOf(values(b.Edge[i].RPS)) > medianOf(values(b.Edge[j].RPS)) })
+	for {
+		raw, err := json.Marshal(b)
+		if err != nil {
+			return b, fmt.Errorf("write baseline: %w", err)
+		}
+		if len(raw) <= MaxObject || len(b.Edge) == 0 {
+			break
+		}
+		last := len(b.Edge) - 1
+		b.LeftOut = append(b.LeftOut, "edge series of namespace "+b.Edge[last].Namespace+" (size)")
+		b.Edge = b.Edge[:last]
+	}
+	h, err := b.hash()
+	if err != nil {
+		return b, err
+	}
+	b.Hash = h
+	return b, nil
+}
+
+func (b Baseline) hash() (string, error) {
+	b.Hash = ""
+	raw, err := json.Marshal(b)
+	if err != nil {
+		return "", fmt.Errorf("hash baseline: %w", err)
+	}
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// ReadBaseline checks kind, version and hash.
+func ReadBaseline(raw []byte, name string) (Baseline, error) {
+	var b Baseline
+	if err := json.Unmarshal(raw, &b); err != nil {
+		return b, fmt.Errorf("%s: read baseline: %w", name, err)
+	}
+	if b.Kind != BaselineKind || b.APIVersion != APIVersion {
+		return b, fmt.Errorf("%s: it is a %q of %q, want %s of %s; make one with sidestep roi baseline", name, b.Kind, b.APIVersion, BaselineKind, APIVersion)
+	}
+	h, err := b.hash()
+	if err != nil {
+		return b, err
+	}
+	if h != b.Hash {
+		return b, fmt.Errorf("%s: the hash does not match: the baseline was changed after it was frozen (recorded %.12s, computed %.12s)", name, b.Hash, h)
+	}
+	return b, nil
+}
+
+// Week is the state of one ISO week, small enough to keep for years.
+type Week struct {
+	APIVersion string    `json:"apiVersion"`
+	Kind       string    `json:"kind"`
+	Week       string    `json:"week"` // 2026-W36
+	At         time.Time `json:"at"`
+	Baseline   string    `json:"baseline"` // its hash
+	Nodes      Figure    `json:"nodes"`
+	Sidecars   int       `json:"sidecars"`
+	CPU        Figure    `json:"cpuRequests"`    // of the whole mesh
+	Memory     Figure    `json:"memoryRequests"` // of the whole mesh
+	EdgeRPS    Figure    `json:"edgeRequestsPerSecond"`
+	Drift      []string  `json:"drift,omitempty"`
+}
+
+// WeekName is the ISO week of a time.
+func WeekName(t time.Time) string {
+	y, w := t.UTC().ISOWeek()
+	return fmt.Sprintf("%d-W%02d", y, w)
+}
