@@ -62,13 +62,13 @@ func isMarker(line []byte) bool {
 	return len(line) == 3 || strings.IndexByte(" \t\r\n", line[3]) >= 0
 }
 
-// trim drops blank and comment lines before the content, keeping count of lines; it returns false when
+// trim drops blank lines, comments and %directives before the content, keeping count of lines; it returns false when
 // nothing is left.
 func (u *unit) trim() bool {
 	for len(u.text) > 0 {
 		end := lineEnd(u.text, 0)
 		content := bytes.TrimLeft(u.text[:end], " \t\r\n")
-		if len(content) > 0 && content[0] != '#' {
+		if len(content) > 0 && content[0] != '#' && u.text[0] != '%' {
 			return true
 		}
 		u.text, u.line = u.text[end:], u.line+1

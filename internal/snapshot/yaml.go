@@ -5,16 +5,23 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/plainyaml"
 	"sigs.k8s.io/yaml"
 )
 
-// converter turns YAML into JSON.
-type converter struct{}
+// converter turns YAML into JSON: plain documents quickly, all others with the full parser.
+type converter struct {
+	buf []byte
+}
 
-// convert returns the JSON of a unit, nil when it holds only comments.
+// convert returns the JSON of a unit, nil when it holds only comments. It is valid until the next call.
 func (c *converter) convert(u unit) ([]byte, error) {
 	if len(u.text) > maxObject {
 		return nil, fmt.Errorf("larger than %d MiB, more than any API server takes", maxObject>>20)
+	}
+	if js, ok := plainyaml.Append(c.buf[:0], u.text, u.dash); ok {
+		c.buf = js
+		return js, nil
 	}
 	text := u.text
 	if u.dash {

@@ -1,0 +1,53 @@
+package snapshot_test
+
+import (
+	"bytes"
+	"fmt"
+	"runtime"
+	"sync"
+	"testing"
+
+	"github.com/sidestep-mesh/sidestep/internal/meshtest"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+)
+
+// BenchmarkLoad loads a stream of manifests; MB/s is of YAML. ns/pod is the time per workload, which must not
+// grow with the size of the mesh.
+func BenchmarkLoad(b *testing.B) {
+	for _, pods := range []int{2_000, 20_000, 100_000} {
+		var text bytes.Buffer
+		if err := meshtest.BulkOfPods(pods).Write(&text); err != nil {
+			b.Fatal(err)
+		}
+		for name, each := range map[string]snapshot.Each{"one core": snapshot.OneByOne, "all cores": parallel} {
+			b.Run(fmt.Sprintf("pods=%d/%s", pods, name), func(b *testing.B) {
+				b.SetBytes(int64(text.Len()))
+				b.ReportAllocs()
+				for b.Loop() {
+					s := snapshot.LoadWith(snapshot.Options{Each: each}, snapshot.Stream("bulk.yaml", bytes.NewReader(text.Bytes())))
+					if len(s.Problems()) > 0 {
+						b.Fatal(s.Problems()[0])
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(pods), "ns/pod")
+			})
+		}
+	}
+}
+
+func parallel(n int, do func(i int)) {
+	var wg sync.WaitGroup
+	next := make(chan int)
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for i := range next {
+				do(i)
+			}
+		})
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+}
