@@ -48,6 +48,7 @@ func Build(s *snapshot.Snapshot) *Mesh {
 	b.gatherServices()
 	b.gatherWaypoints()
 	b.bindAll()
+	b.compileAuthz()
 	b.attachPolicies()
 	b.attachVirtualServices()
 	b.attachDestinationRules()

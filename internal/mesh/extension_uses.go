@@ -34,6 +34,9 @@ func telemetryFeatures(p *Policy, o *telemetryv1.Telemetry) []found {
 	return g.list
 }
 
+// authzFilters are parts of the names of Envoy's filters that decide who may do what.
+var authzFilters = []string{"rbac", "ext_authz", "jwt_authn"}
+
 // envoyFilterFeatures reads which sidecars' configuration an EnvoyFilter patches. Patches for gateways
 // only do not concern a workload.
 func envoyFilterFeatures(p *Policy, o *networkingv1alpha3.EnvoyFilter) []found {
@@ -53,6 +56,9 @@ func envoyFilterFeatures(p *Policy, o *networkingv1alpha3.EnvoyFilter) []found {
 		words := structWords(c.GetPatch().GetValue())
 		if strings.Contains(words, "ratelimit") || strings.Contains(words, "rate_limit") {
 			g.see(RateLimit, side, path+".patch.value", "")
+		}
+		for _, filter := range authzFilters {
+			p.PatchesAuthz = p.PatchesAuthz || strings.Contains(words, filter)
 		}
 		if strings.Contains(words, xfccHeader) || strings.Contains(words, "forward_client_cert") {
 			g.see(ForwardedClientCert, side, path+".patch.value", "")

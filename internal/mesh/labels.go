@@ -137,6 +137,7 @@ var tuningAnnotations = []string{
 }
 
 var (
+	trafficExcludeInboundPorts   = annotation.SidecarTrafficExcludeInboundPorts.Name
 	trafficIncludeInboundPorts   = annotation.SidecarTrafficIncludeInboundPorts.Name
 	trafficIncludeOutboundRanges = annotation.SidecarTrafficIncludeOutboundIPRanges.Name
 )

@@ -136,6 +136,9 @@ func (b *builder) touch(p *Policy, w *Workload, features []found) {
 		return
 	}
 	w.Policies = append(w.Policies, p)
+	if p.PatchesAuthz && w.opaque == "" && p.Scope != ByTargetRefs {
+		w.opaque = p.Ref.String() + " patches access control"
+	}
 	w.use(features)
 }
 
@@ -229,6 +232,9 @@ func (b *builder) resolveTarget(p *Policy, t *Target) ([]*Service, []*Workload) 
 		if _, ok := snapshot.Get[*gatewayv1.Gateway](b.snap, t.Namespace, t.Name); !ok {
 			t.Refused = TargetNotFound
 			return nil, nil
+		}
+		if w := b.mesh.waypoints[t.Ref]; w != nil && p.Kind == kindEnvoyFilter.Kind {
+			w.opaque = p.Ref.String() + " patches the waypoint"
 		}
 		workloads := append(slices.Clone(b.boundWorkloads[t.Ref]), b.gatewayWorkloads[t.Ref]...)
 		return b.boundServices[t.Ref], workloads

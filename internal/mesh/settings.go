@@ -31,6 +31,9 @@ type Settings struct {
 	// AutoAllowWaypoint, LayeredWaypointAuthz and AmbientDryRun are istiod's PILOT_AUTO_ALLOW_WAYPOINT_POLICY,
 	// ENABLE_LAYERED_WAYPOINT_AUTHORIZATION_POLICIES and AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY.
 	AutoAllowWaypoint, LayeredWaypointAuthz, AmbientDryRun bool
+	// NoGatewaySelectorPolicies and MultipleCustomProviders are istiod's
+	// ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY switched off, and PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS.
+	NoGatewaySelectorPolicies, MultipleCustomProviders bool
 	// ExtensionProviders are meshConfig.extensionProviders; nil with Known false.
 	ExtensionProviders []ExtensionProvider
 	// DefaultTracing and DefaultAccessLog tell that mesh configuration turns tracing or access logs on
@@ -121,6 +124,8 @@ func (b *builder) readSettings() {
 		s.LayeredWaypointAuthz = s.LayeredWaypointAuthz || cp.env("ENABLE_LAYERED_WAYPOINT_AUTHORIZATION_POLICIES") == "true"
 		s.AmbientDryRun = s.AmbientDryRun || cp.env("AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY") == "true"
 	}
+	s.NoGatewaySelectorPolicies = primary.env("ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY") == "false"
+	s.MultipleCustomProviders = primary.env("PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS") == "true"
 	slices.Sort(s.Minors)
 	if len(s.Minors) > 0 {
 		s.Minor = s.Minors[0]

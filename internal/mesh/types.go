@@ -4,6 +4,7 @@
 package mesh
 
 import (
+	"github.com/sidestep-mesh/sidestep/internal/authz"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	corev1 "k8s.io/api/core/v1"
 )
@@ -116,6 +117,7 @@ type Workload struct {
 	Unknown []snapshot.Kind
 
 	orphan  bool   // its owner is not in the snapshot: replicas are counted from pods
+	opaque  string // why the sidecar's access control cannot be told
 	account string // of a WorkloadEntry or WorkloadGroup, empty where none is given
 }
 
@@ -263,6 +265,8 @@ type WaypointGateway struct {
 	Admits    []string
 	AdmitsAll bool
 	Object    snapshot.Object
+
+	opaque string // why its access control cannot be told
 }
 
 // Policy is one policy or configuration object that touches a workload.
@@ -274,6 +278,9 @@ type Policy struct {
 	Action string
 	// DryRun tells that an AuthorizationPolicy bears the dry-run annotation.
 	DryRun bool
+	// PatchesAuthz tells that an EnvoyFilter touches access control: what such a proxy lets through
+	// cannot be told.
+	PatchesAuthz bool
 	// Targets are its targetRefs, resolved.
 	Targets []Target
 	// Workloads is the number of application workloads that it attaches to.
@@ -345,6 +352,10 @@ type Mesh struct {
 	Routes []*Policy
 	// Uses are mesh-wide features, such as SPIRE.
 	Uses []Use
+	// Authorization holds every authorization object compiled, sorted by namespace and name, for
+	// AuthzWorld; AuthzProblems is what is wrong with them.
+	Authorization authz.Policies
+	AuthzProblems []authz.Problem
 
 	workloads  map[Ref]*Workload
 	services   map[Ref]*Service

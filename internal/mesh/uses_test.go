@@ -56,7 +56,7 @@ func istio(group, kind, namespace, spec string) string {
 	return fmt.Sprintf("apiVersion: %s\nkind: %s\nmetadata: {name: x, namespace: %s}\nspec: %s\n", group, kind, namespace, spec)
 }
 
-func authz(namespace, spec string) string {
+func authzPolicy(namespace, spec string) string {
 	return istio("security.istio.io/v1", "AuthorizationPolicy", namespace, spec)
 }
 func virtualService(namespace, spec string) string {
@@ -88,12 +88,12 @@ func TestUses(t *testing.T) {
 	for sentence, c := range map[string]struct{ yaml, want string }{
 		// Authorization.
 		"a policy on principals, namespaces and ports is L4": {
-			authz("shop", `{selector: {matchLabels: {app: cart}}, rules: [{from: [{source: {principals: [a], namespaces: [b], ipBlocks: [10.0.0.0/8]}}], to: [{operation: {ports: ["80"]}}], when: [{key: source.ip, values: [1.1.1.1]}, {key: destination.port, values: ["80"]}]}]}`),
+			authzPolicy("shop", `{selector: {matchLabels: {app: cart}}, rules: [{from: [{source: {principals: [a], namespaces: [b], ipBlocks: [10.0.0.0/8]}}], to: [{operation: {ports: ["80"]}}], when: [{key: source.ip, values: [1.1.1.1]}, {key: destination.port, values: ["80"]}]}]}`),
 			cart + "l4-authz inbound: AuthorizationPolicy shop/x spec.rules\n!" + cart + "l7-authz\n!Deployment shop/client uses l4-authz\nDeployment shop/cart policy AuthorizationPolicy shop/x selector",
 		},
-		"an empty policy is L4": {authz("shop", "{}"), cart + "l4-authz\nDeployment shop/client uses l4-authz\n!Deployment web/front uses l4-authz\nDeployment shop/cart policy AuthorizationPolicy shop/x namespace"},
+		"an empty policy is L4": {authzPolicy("shop", "{}"), cart + "l4-authz\nDeployment shop/client uses l4-authz\n!Deployment web/front uses l4-authz\nDeployment shop/cart policy AuthorizationPolicy shop/x namespace"},
 		"every HTTP attribute is L7": {
-			authz("shop", `{action: DENY, rules: [{from: [{source: {requestPrincipals: [a], notRequestPrincipals: [b], remoteIpBlocks: [10.0.0.0/8], notRemoteIpBlocks: [10.1.0.0/16], principals: [c]}}], to: [{operation: {hosts: [a], notHosts: [b], methods: [GET], notMethods: [PUT], paths: [/a], notPaths: [/b]}}], when: [{key: "request.auth.claims[x]", values: [a]}, {key: connection.sni, values: [a]}, {key: "request.headers[x]", values: [a]}]}]}`),
+			authzPolicy("shop", `{action: DENY, rules: [{from: [{source: {requestPrincipals: [a], notRequestPrincipals: [b], remoteIpBlocks: [10.0.0.0/8], notRemoteIpBlocks: [10.1.0.0/16], principals: [c]}}], to: [{operation: {hosts: [a], notHosts: [b], methods: [GET], notMethods: [PUT], paths: [/a], notPaths: [/b]}}], when: [{key: "request.auth.claims[x]", values: [a]}, {key: connection.sni, values: [a]}, {key: "request.headers[x]", values: [a]}]}]}`),
 			strings.Join([]string{
 				cart + "l7-authz inbound: AuthorizationPolicy shop/x spec.rules[0].from[0].source.requestPrincipals",
 				cart + "l7-authz inbound: AuthorizationPolicy shop/x spec.rules[0].from[0].source.notRequestPrincipals",
@@ -113,19 +113,19 @@ func TestUses(t *testing.T) {
 			}, "\n"),
 		},
 		"a root policy reaches every namespace, also by selector": {
-			authz("istio-system", "{selector: {matchLabels: {app: front}}, rules: [{}]}"),
+			authzPolicy("istio-system", "{selector: {matchLabels: {app: front}}, rules: [{}]}"),
 			"Deployment web/front policy AuthorizationPolicy istio-system/x selector\n!" + cart + "l4-authz",
 		},
-		"CUSTOM needs HTTP whatever its rules say":        {authz("shop", "{action: CUSTOM, provider: {name: p}, rules: [{}]}"), cart + "ext-authz inbound: AuthorizationPolicy shop/x spec.action\n!" + cart + "l4-authz"},
-		"AUDIT is told apart":                             {authz("shop", "{action: AUDIT, rules: [{to: [{operation: {paths: [/a]}}]}]}"), cart + "audit-authz\n!" + cart + "l7-authz"},
-		"dry run is told":                                 {strings.Replace(authz("shop", "{rules: [{}]}"), "namespace: shop", `namespace: shop, annotations: {istio.io/dry-run: "true"}`, 1), cart + "dry-run-authz inbound: AuthorizationPolicy shop/x metadata.annotations[istio.io/dry-run]"},
-		"a policy with targetRefs is no sidecar's":        {authz("shop", "{targetRefs: [{kind: Service, group: '', name: cart}], rules: [{to: [{operation: {methods: [GET]}}]}]}"), "!" + cart + "l7-authz\npolicy AuthorizationPolicy shop/x target Service shop/cart accepted false AncestorNotBound"},
-		"targetRefs to a missing Service find nothing":    {authz("shop", "{targetRefs: [{kind: Service, group: '', name: gone}], rules: [{}]}"), "policy AuthorizationPolicy shop/x target Service shop/gone accepted false TargetNotFound"},
-		"targetRefs to a missing Gateway find nothing":    {authz("shop", "{targetRefs: [{kind: Gateway, group: gateway.networking.k8s.io, name: gone}], rules: [{}]}"), "policy AuthorizationPolicy shop/x target Gateway shop/gone accepted false TargetNotFound"},
-		"a GatewayClass outside the root is invalid":      {authz("shop", "{targetRefs: [{kind: GatewayClass, group: gateway.networking.k8s.io, name: istio-waypoint}], rules: [{}]}"), "policy AuthorizationPolicy shop/x target GatewayClass istio-waypoint accepted false Invalid"},
-		"a GatewayClass in the root namespace is allowed": {authz("istio-system", "{targetRefs: [{kind: GatewayClass, group: gateway.networking.k8s.io, name: istio-waypoint}], rules: [{}]}"), "policy AuthorizationPolicy istio-system/x target GatewayClass istio-waypoint accepted true"},
+		"CUSTOM needs HTTP whatever its rules say":        {authzPolicy("shop", "{action: CUSTOM, provider: {name: p}, rules: [{}]}"), cart + "ext-authz inbound: AuthorizationPolicy shop/x spec.action\n!" + cart + "l4-authz"},
+		"AUDIT is told apart":                             {authzPolicy("shop", "{action: AUDIT, rules: [{to: [{operation: {paths: [/a]}}]}]}"), cart + "audit-authz\n!" + cart + "l7-authz"},
+		"dry run is told":                                 {strings.Replace(authzPolicy("shop", "{rules: [{}]}"), "namespace: shop", `namespace: shop, annotations: {istio.io/dry-run: "true"}`, 1), cart + "dry-run-authz inbound: AuthorizationPolicy shop/x metadata.annotations[istio.io/dry-run]"},
+		"a policy with targetRefs is no sidecar's":        {authzPolicy("shop", "{targetRefs: [{kind: Service, group: '', name: cart}], rules: [{to: [{operation: {methods: [GET]}}]}]}"), "!" + cart + "l7-authz\npolicy AuthorizationPolicy shop/x target Service shop/cart accepted false AncestorNotBound"},
+		"targetRefs to a missing Service find nothing":    {authzPolicy("shop", "{targetRefs: [{kind: Service, group: '', name: gone}], rules: [{}]}"), "policy AuthorizationPolicy shop/x target Service shop/gone accepted false TargetNotFound"},
+		"targetRefs to a missing Gateway find nothing":    {authzPolicy("shop", "{targetRefs: [{kind: Gateway, group: gateway.networking.k8s.io, name: gone}], rules: [{}]}"), "policy AuthorizationPolicy shop/x target Gateway shop/gone accepted false TargetNotFound"},
+		"a GatewayClass outside the root is invalid":      {authzPolicy("shop", "{targetRefs: [{kind: GatewayClass, group: gateway.networking.k8s.io, name: istio-waypoint}], rules: [{}]}"), "policy AuthorizationPolicy shop/x target GatewayClass istio-waypoint accepted false Invalid"},
+		"a GatewayClass in the root namespace is allowed": {authzPolicy("istio-system", "{targetRefs: [{kind: GatewayClass, group: gateway.networking.k8s.io, name: istio-waypoint}], rules: [{}]}"), "policy AuthorizationPolicy istio-system/x target GatewayClass istio-waypoint accepted true"},
 		"a policy on a bound Service acts at the waypoint": {
-			authz("shop", "{targetRefs: [{kind: Service, group: '', name: bound}], rules: [{to: [{operation: {methods: [GET]}}]}]}") +
+			authzPolicy("shop", "{targetRefs: [{kind: Service, group: '', name: bound}], rules: [{to: [{operation: {methods: [GET]}}]}]}") +
 				"---\napiVersion: v1\nkind: Service\nmetadata: {name: bound, namespace: shop, labels: {istio.io/use-waypoint: w}}\nspec: {selector: {app: cart}, ports: [{name: http, port: 80}]}\n" + gateway("shop", "w", "", "", programmed),
 			cart + "waypoint-policy inbound: AuthorizationPolicy shop/x spec.targetRefs\nService shop/bound policy AuthorizationPolicy shop/x\n!Service shop/cart policy",
 		},
@@ -208,7 +208,7 @@ func TestUses(t *testing.T) {
 		"the deprecated annotation":             {pod(`sidecar.istio.io/inject: "true"`, ""), "Pod shop/p uses inject-annotation"},
 		"proxyless gRPC":                        {pod("inject.istio.io/templates: grpc-agent", ""), "Pod shop/p uses proxyless-grpc"},
 		"a customised proxy container":          {strings.Replace(pod("", ""), "image: app:1}]", "image: app:1}, {name: istio-proxy, image: mine}]", 1), "Pod shop/p uses proxy-overrides\nPod shop/p mode sidecar"},
-		"a field from the future":               {authz("shop", "{rules: [{}], tomorrow: true}"), cart + "unknown-field both: AuthorizationPolicy shop/x spec.tomorrow"},
+		"a field from the future":               {authzPolicy("shop", "{rules: [{}], tomorrow: true}"), cart + "unknown-field both: AuthorizationPolicy shop/x spec.tomorrow"},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			m := mesh.Build(meshtest.Load(t, base+"---\n"+c.yaml))

@@ -1,0 +1,301 @@
+package mesh
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"github.com/sidestep-mesh/sidestep/internal/authz"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
+	securityv1 "istio.io/client-go/pkg/apis/security/v1"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// AuthzWorld is the mesh as authorization sees it: policies, modes, services and waypoints. Overrides
+// put workloads (by Kind, Namespace and Name) into another mode than the one in effect; the rest stays.
+// Nothing is shared that the caller could change but the compiled policies, which nobody changes.
+func AuthzWorld(m *Mesh, overrides map[Ref]Mode) authz.World {
+	w := authz.World{
+		Config:   m.authzConfig(),
+		Policies: m.Authorization,
+		Unknown:  m.authzUnknown(),
+	}
+	for _, x := range m.Workloads {
+		mode, overridden := overrides[x.Ref]
+		if !overridden {
+			mode = x.Mode
+		}
+		w.Workloads = append(w.Workloads, m.authzWorkload(x, mode, overridden))
+	}
+	for _, s := range m.Services {
+		if len(s.Workloads) > 0 {
+			w.Services = append(w.Services, authzService(s))
+		}
+	}
+	for _, g := range m.Waypoints {
+		w.Waypoints = append(w.Waypoints, m.authzWaypoint(g))
+	}
+	return w
+}
+
+func (m *Mesh) authzConfig() authz.Config {
+	s := &m.Settings
+	c := authz.Config{
+		RootNamespace: s.RootNamespace, TrustDomain: s.TrustDomain, TrustDomainAliases: s.TrustDomainAliases,
+		IstioMinor: s.Minor, AutoAllowWaypoint: s.AutoAllowWaypoint, LayeredWaypointPolicies: s.LayeredWaypointAuthz,
+		AmbientDryRun: s.AmbientDryRun, NoGatewaySelectorPolicies: s.NoGatewaySelectorPolicies,
+		MultipleCustomProviders: s.MultipleCustomProviders,
+	}
+	if s.Known {
+		c.ExtensionProviders = []authz.ExtensionProvider{}
+		for _, p := range s.ExtensionProviders {
+			c.ExtensionProviders = append(c.ExtensionProviders, authz.ExtensionProvider{Name: p.Name, TCP: p.Type == "envoyExtAuthzGrpc"})
+		}
+	}
+	return c
+}
+
+// compileAuthz compiles every authorization object once; worlds share the result.
+func (b *builder) compileAuthz() {
+	m := b.mesh
+	for _, o := range snapshot.All[*securityv1.AuthorizationPolicy](b.snap) {
+		p, problems := authz.CompileAuthorizationPolicy(o)
+		p.Unmodelled = append(p.Unmodelled, b.snap.UnknownFields(o)...)
+		m.Authorization.Authorization = append(m.Authorization.Authorization, p)
+		m.AuthzProblems = append(m.AuthzProblems, problems...)
+	}
+	for _, o := range snapshot.All[*securityv1.RequestAuthentication](b.snap) {
+		p, problems := authz.CompileRequestAuthentication(o)
+		m.Authorization.Authentication = append(m.Authorization.Authentication, p)
+		m.AuthzProblems = append(m.AuthzProblems, problems...)
+	}
+	for _, o := range snapshot.All[*securityv1.PeerAuthentication](b.snap) {
+		p, problems := authz.CompilePeerAuthentication(o)
+		m.Authorization.Peer = append(m.Authorization.Peer, p)
+		m.AuthzProblems = append(m.AuthzProblems, problems...)
+	}
+}
+
+// authzKinds are those that an answer of package authz rests on.
+var authzKinds = []snapshot.Kind{
+	kindAuthorizationPolicy, kindRequestAuthentication, kindPeerAuthentication,
+	kindService, kindServiceEntry, kindNamespace, kindGateway, kindConfigMap, kindEnvoyFilter,
+}
+
+// authzUnknown says where an answer would rest on what could not be read.
+func (m *Mesh) authzUnknown() []authz.Unknown {
+	var out []authz.Unknown
+	for _, kind := range authzKinds {
+		if k := m.Snapshot.Knowledge(kind); k.State != snapshot.Hidden {
+			continue
+		}
+		if k := m.Snapshot.KnowledgeIn(kind, m.Settings.RootNamespace); k.State == snapshot.Hidden {
+			out = append(out, authz.Unknown{What: kind.Kind, Why: k.Reason})
+			continue
+		}
+		for _, ns := range m.workloadNamespaces() {
+			if k := m.Snapshot.KnowledgeIn(kind, ns); k.State == snapshot.Hidden {
+				out = append(out, authz.Unknown{What: kind.Kind, Namespace: ns, Why: k.Reason})
+			}
+		}
+	}
+	for _, p := range m.Policies {
+		// An AuthorizationPolicy carries its unknown fields itself.
+		fields := m.Snapshot.UnknownFields(p.Object)
+		if len(fields) == 0 || p.Kind != kindRequestAuthentication.Kind && p.Kind != kindPeerAuthentication.Kind {
+			continue
+		}
+		u := authz.Unknown{What: p.Kind + " " + p.Name, Why: "it has the unknown field " + fields[0]}
+		if p.Namespace != m.Settings.RootNamespace {
+			u.Namespace = p.Namespace
+		}
+		out = append(out, u)
+	}
+	return out
+}
+
+func (m *Mesh) workloadNamespaces() []string {
+	var out []string
+	for _, w := range m.Workloads { // sorted by namespace
+		if n := len(out); n == 0 || out[n-1] != w.Namespace {
+			out = append(out, w.Namespace)
+		}
+	}
+	return out
+}
+
+func authzRef(r Ref) authz.Ref { return authz.Ref{Kind: r.Kind, Namespace: r.Namespace, Name: r.Name} }
+
+func (m *Mesh) authzWorkload(w *Workload, mode Mode, overridden bool) authz.Workload {
+	out := authz.Workload{
+		Ref: authzRef(w.Ref), Labels: w.Labels, ServiceAccount: w.ServiceAccount,
+		Mode: authz.Mode(mode), HBONE: w.Proxy.HBONE, HostNetwork: w.HostNetwork,
+		Waypoint: authzBinding(w.Waypoint),
+	}
+	if overridden && mode == Sidecar && w.Mode != Sidecar {
+		out.HBONE = m.Settings.HBONESidecars // as injection would make it
+	}
+	switch w.Role {
+	case Application:
+		out.Role = authz.RoleApplication
+	case Gateway:
+		out.Role = authz.RoleGateway
+		out.Gateway = w.Labels[LabelGatewayName]
+	case Waypoint:
+		out.Role = authz.RoleWaypoint
+		out.Gateway = w.Labels[LabelGatewayName]
+	default:
+		out.Role = authz.RoleOther
+	}
+	out.Ports = containerPorts(w)
+	out.IPs = workloadIPs(w)
+	if mode != Sidecar || w.Role != Application {
+		return out
+	}
+	out.ExcludedInboundPorts = excludedInbound(w, out.Ports)
+	switch p := &w.PodModes; {
+	case w.opaque != "":
+		out.Unknown = w.opaque
+	case w.Has(InterceptionMode) && w.Annotations[AnnotationInterception] == "NONE":
+		out.Unknown = "interception mode NONE: inbound calls may not pass the sidecar"
+	case !overridden && p.Sidecar > 0 && p.Ambient+p.None > 0:
+		out.Unknown = "its pods are in different modes"
+	}
+	return out
+}
+
+func authzBinding(b Binding) authz.Binding {
+	if !b.Asked {
+		return authz.Binding{}
+	}
+	return authz.Binding{Namespace: b.Gateway.Namespace, Name: b.Gateway.Name}
+}
+
+// containerPorts lists the TCP ports that application containers declare.
+func containerPorts(w *Workload) []authz.Port {
+	if w.Template == nil {
+		return nil
+	}
+	var out []authz.Port
+	seen := map[uint16]bool{}
+	for _, c := range w.Template.Spec.Containers {
+		if c.Name == ProxyContainer && w.Role == Application {
+			continue
+		}
+		for _, p := range c.Ports {
+			n := uint16(p.ContainerPort)
+			if (p.Protocol == "" || p.Protocol == corev1.ProtocolTCP) && n != 0 && !seen[n] {
+				seen[n] = true
+				out = append(out, authz.Port{Number: n, Protocol: authz.ProtocolAuto})
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b authz.Port) int { return cmp.Compare(a.Number, b.Number) })
+	return out
+}
+
+func workloadIPs(w *Workload) []netip.Addr {
+	var out []netip.Addr
+	add := func(text string) {
+		if a, err := netip.ParseAddr(text); err == nil {
+			out = append(out, a)
+		}
+	}
+	for _, p := range w.Pods {
+		for _, ip := range p.Status.PodIPs {
+			add(ip.IP)
+		}
+		if len(p.Status.PodIPs) == 0 {
+			add(p.Status.PodIP)
+		}
+	}
+	if e, ok := w.Object.(*networkingv1.WorkloadEntry); ok {
+		add(e.Spec.GetAddress())
+	}
+	return out
+}
+
+// excludedInbound lists the ports that annotations keep out of the sidecar: those excluded, and those
+// known but not among the ones included.
+func excludedInbound(w *Workload, ports []authz.Port) []uint16 {
+	var out []uint16
+	add := func(n int) {
+		if p := uint16(n); n > 0 && n < 1<<16 && !slices.Contains(out, p) {
+			out = append(out, p)
+		}
+	}
+	for _, text := range splitList(w.Annotations[trafficExcludeInboundPorts]) {
+		if n, err := strconv.Atoi(text); err == nil {
+			add(n)
+		}
+	}
+	if list, ok := w.Annotations[trafficIncludeInboundPorts]; ok && list != "*" {
+		included := splitList(list)
+		for _, p := range ports {
+			if n := int(p.Number); !slices.Contains(included, strconv.Itoa(n)) {
+				add(n)
+			}
+		}
+		for _, s := range w.Services {
+			for _, p := range s.Ports {
+				if !slices.Contains(included, strconv.Itoa(int(p.Target))) {
+					add(int(p.Target))
+				}
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func authzService(s *Service) authz.Service {
+	out := authz.Service{
+		Namespace: s.Namespace, Name: s.Name, Entry: s.Kind == kindServiceEntry.Kind, Headless: s.Headless,
+		Waypoint: authzBinding(s.Waypoint), IngressUseWaypoint: s.IngressUseWaypoint,
+	}
+	for _, p := range s.Ports {
+		if p.Protocol == "udp" {
+			continue
+		}
+		port := authz.ServicePort{Name: p.Name, Port: uint16(p.Port), TargetPort: uint16(p.Target), Protocol: authz.ProtocolTCP}
+		switch {
+		case p.Protocol == "":
+			port.Protocol = authz.ProtocolAuto
+		case p.HTTP():
+			port.Protocol = authz.ProtocolHTTP
+		}
+		out.Ports = append(out.Ports, port)
+	}
+	for _, ip := range s.VIPs {
+		if a, err := netip.ParseAddr(ip); err == nil {
+			out.VIPs = append(out.VIPs, a)
+		}
+	}
+	for _, w := range s.Workloads {
+		out.Workloads = append(out.Workloads, authzRef(w.Ref))
+	}
+	return out
+}
+
+// authzWaypoint describes a waypoint; one of manifests without status counts as running.
+func (m *Mesh) authzWaypoint(g *WaypointGateway) authz.Waypoint {
+	podsHidden := m.Snapshot.KnowledgeIn(kindPod, g.Namespace).State == snapshot.Hidden
+	out := authz.Waypoint{
+		Namespace: g.Namespace, Name: g.Name, For: authz.WaypointFor(g.For), ServiceAccount: g.ServiceAccount, Class: g.Class,
+		Programmed: g.Programmed || !g.StatusKnown,
+		Ready:      g.ReadyPods > 0 || !g.StatusKnown || podsHidden,
+		Admits:     g.Admits,
+	}
+	if g.AdmitsAll {
+		out.Admits = []string{"*"}
+	}
+	switch {
+	case g.opaque != "":
+		out.Unknown = g.opaque
+	case g.Class == ClassAgentWaypoint:
+		out.Unknown = "agentgateway waypoints are not modelled"
+	}
+	return out
+}
