@@ -3,32 +3,45 @@ package cli
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
+
+var update = flag.Bool("update", false, "write the expected output in scripts and in README.md anew")
 
 // TestScript runs the stories in testdata/script: whole command lines, in process.
 //
 //	sidestep ARGS...          must exit 0 (or, with !, anything else)
 //	exits CODE sidestep ARGS  must exit with CODE
 //	... <FILE                 as the last argument gives standard input
+//	api-that-answers CODE OUT starts an API server that refuses everything, and writes a kubeconfig for it
 //
 // The clock stands still.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
+		UpdateScripts:       *update,
+		Setup: func(env *testscript.Env) error {
+			// Text archives cannot hold a binary file.
+			return os.WriteFile(filepath.Join(env.WorkDir, "binary.yaml"), []byte("\x7fELF\x02\x01\x01\x00"), 0o644)
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"sidestep": func(ts *testscript.TestScript, neg bool, args []string) {
-				code := runScript(ts, "sidestep", args)
-				if (code != 0) != neg {
-					ts.Fatalf("exit code %d", code)
-				}
-			},
+			"sidestep":         program("sidestep"),
+			"kubectl-sidestep": program("kubectl-sidestep"),
+			"api-that-answers": apiThatAnswers,
 			"exits": func(ts *testscript.TestScript, neg bool, args []string) {
 				if neg || len(args) < 2 {
 					ts.Fatalf("usage: exits CODE PROGRAM ARGS...")
@@ -40,6 +53,39 @@ func TestScript(t *testing.T) {
 			},
 		},
 	})
+}
+
+// apiThatAnswers stands in for an API server that refuses every request in the way real ones do.
+func apiThatAnswers(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: api-that-answers CODE KUBECONFIG")
+	}
+	code, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	reason := map[int]metav1.StatusReason{401: metav1.StatusReasonUnauthorized, 403: metav1.StatusReasonForbidden}[code]
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(code)
+		_ = json.NewEncoder(w).Encode(metav1.Status{
+			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"},
+			Status:   metav1.StatusFailure, Reason: reason, Code: int32(code), Message: string(reason),
+		})
+	}))
+	ts.Defer(server.Close)
+	text := fmt.Sprintf(`{"apiVersion":"v1","kind":"Config","current-context":"test",
+"clusters":[{"name":"test","cluster":{"server":%q}}],
+"contexts":[{"name":"test","context":{"cluster":"test","user":"test"}}],
+"users":[{"name":"test","user":{"token":"expired"}}]}`, server.URL)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o600))
+}
+
+// program runs a command line that must exit with 0 or, negated, with anything else.
+func program(name string) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		if code := runScript(ts, name, args); (code != 0) != neg {
+			ts.Fatalf("exit code %d", code)
+		}
+	}
 }
 
 func runScript(ts *testscript.TestScript, program string, args []string) int {

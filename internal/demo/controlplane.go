@@ -166,11 +166,12 @@ func (b *builder) nodes() {
 
 // waypoint makes a Gateway that istiod reports ready.
 func waypoint(namespace string) *gatewayv1.Gateway {
+	byIP := gatewayv1.IPAddressType
 	return &gatewayv1.Gateway{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "waypoint", Labels: map[string]string{"istio.io/waypoint-for": "service"}},
 		Spec: gatewayv1.GatewaySpec{GatewayClassName: "istio-waypoint",
 			Listeners: []gatewayv1.Listener{{Name: "mesh", Port: 15008, Protocol: "HBONE"}}},
-		Status: gatewayv1.GatewayStatus{Conditions: []metav1.Condition{
+		Status: gatewayv1.GatewayStatus{Addresses: []gatewayv1.GatewayStatusAddress{{Type: &byIP, Value: "10.96.255.2"}}, Conditions: []metav1.Condition{
 			{Type: "Accepted", Status: metav1.ConditionTrue, Reason: "Accepted"},
 			{Type: "Programmed", Status: metav1.ConditionTrue, Reason: "Programmed"},
 		}},

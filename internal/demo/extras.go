@@ -29,9 +29,8 @@ var namespaceExtras = map[string]func(*builder, *corev1.Namespace){
 	"missing-waypoint": func(_ *builder, ns *corev1.Namespace) {
 		ns.Labels["istio.io/use-waypoint"] = "waypoint"
 	},
-	// A namespace that has been moved, with everything in its place.
+	// A waypoint for the services that ask for it.
 	"waypoint": func(b *builder, ns *corev1.Namespace) {
-		ns.Labels["istio.io/use-waypoint"] = "waypoint"
 		b.add(ns.Name, "waypoint", waypoint(ns.Name), waypointPods(ns.Name))
 	},
 	// An owner's wish that the findings contradict for some workloads.

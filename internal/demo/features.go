@@ -14,6 +14,8 @@ type feature struct {
 	also  func(*service) []snapshot.Object
 	// port describes the service's port, http when nil.
 	port *corev1.ServicePort
+	// waypoint binds the Service to its namespace's waypoint.
+	waypoint bool
 }
 
 // features are listed as a reader would ask for them: what it is for is the comment.
@@ -39,6 +41,9 @@ var features = map[string]feature{
 	"session-affinity": {also: sessionAffinity},
 	"wasm":             {also: wasmPlugin},
 	"fault":            {also: faultInjection},
+
+	// HTTP, already enforced by a waypoint.
+	"attached-policy": {also: attachedPolicy, waypoint: true},
 
 	// A DENY that would do nothing at ztunnel, silently.
 	"deny-paths": {also: denyPaths},

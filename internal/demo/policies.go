@@ -40,6 +40,14 @@ func httpPolicy(s *service) []snapshot.Object {
 	return []snapshot.Object{s.policy(s.name+"-http", security.AuthorizationPolicy_ALLOW, rule)}
 }
 
+// attachedPolicy is what httpPolicy becomes at a waypoint.
+func attachedPolicy(s *service) []snapshot.Object {
+	p := httpPolicy(s)[0].(*securityv1.AuthorizationPolicy)
+	p.Spec.Selector = nil
+	p.Spec.TargetRefs = []*istiotype.PolicyTargetReference{{Kind: "Service", Name: s.name}}
+	return []snapshot.Object{p}
+}
+
 func denyPaths(s *service) []snapshot.Object {
 	return []snapshot.Object{s.policy(s.name+"-no-admin", security.AuthorizationPolicy_DENY,
 		to(&security.Operation{Paths: []string{"/admin", "/admin/*"}}))}

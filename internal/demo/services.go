@@ -99,6 +99,9 @@ func (s *service) service() *corev1.Service {
 		ClusterIP: s.b.clusterIP(), Type: corev1.ServiceTypeClusterIP,
 	}}
 	svc.Labels = map[string]string{"app": s.name}
+	if s.feature.waypoint {
+		svc.Labels["istio.io/use-waypoint"] = "waypoint"
+	}
 	if s.feature.kind == "StatefulSet" {
 		svc.Spec.ClusterIP = corev1.ClusterIPNone
 	}

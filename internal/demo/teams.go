@@ -37,7 +37,7 @@ var teams = []team{
 	{name: "partners", revision: oldRevision, services: "gateway:jwt*6 sandbox:fault files:excluded-ports webhooks:egress"},
 	{name: "payments", services: "api:jwt*12 ledger:lua*20 settlement:l4-policy cards:ext-authz*6 refunds:deny-paths vault-proxy:tproxy*3 reconcile:cronjob acquirer:egress", extras: []string{"callers-only", "default-deny-network"}},
 	{name: "recommendations", services: "api:canary*10 vectors:stateful*4 train:job embed:grpc*8"},
-	{name: "reviews", ambient: true, services: "api:http-policy*4 ratings:l4-policy moderation:plain", extras: []string{"waypoint"}},
+	{name: "reviews", ambient: true, services: "api:attached-policy*4 ratings:l4-policy moderation:attached-policy", extras: []string{"waypoint"}},
 	{name: "support", revision: oldRevision, services: "desk:http-policy chat:session-affinity*6 bots:plain kb:rollout*4", extras: []string{"wants-ambient"}},
 	{name: "telemetry", services: "collector:plain*10 traces:tcp*6 alerts:http-policy probe:localhost-admin", extras: []string{"namespace-tracing"}},
 }

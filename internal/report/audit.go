@@ -105,8 +105,6 @@ type Input struct {
 	Problems []Problem     `json:"problems,omitempty"`
 	Unknown  []UnknownKind `json:"unknown,omitempty"`
 	Ignored  []Ignored     `json:"ignored,omitempty"`
-	// Assumed lists mesh-wide facts that the input does not hold and that defaults stand for.
-	Assumed []string `json:"assumed,omitempty"`
 }
 
 // Problem is a document that could not be read.
@@ -223,6 +221,48 @@ func (r *AuditReport) topics() []topic {
 			cmp.Compare(a.Subject.Name, b.Subject.Name),
 		)
 	})
+	return out
+}
+
+// codeGroup is every topic of one code.
+type codeGroup struct {
+	code   string
+	topics []topic
+}
+
+// workloads counts those that the group is about, each once.
+func (g codeGroup) workloads() int {
+	seen := map[Object]bool{}
+	for _, t := range g.topics {
+		for _, w := range t.Workloads {
+			seen[w] = true
+		}
+	}
+	return len(seen)
+}
+
+// first is what a reader should look at first: errors, by code.
+func (r *AuditReport) first() []codeGroup {
+	return r.group(func(t topic) bool { return t.Severity == "error" })
+}
+
+// whole is what is about the mesh as a whole and no error, by code.
+func (r *AuditReport) whole() []codeGroup {
+	return r.group(func(t topic) bool { return t.Severity != "error" && len(t.Workloads) == 0 })
+}
+
+func (r *AuditReport) group(want func(topic) bool) []codeGroup {
+	var out []codeGroup
+	for _, t := range r.topics() {
+		if !want(t) {
+			continue
+		}
+		if len(out) == 0 || out[len(out)-1].code != t.Code {
+			out = append(out, codeGroup{code: t.Code})
+		}
+		g := &out[len(out)-1]
+		g.topics = append(g.topics, t)
+	}
 	return out
 }
 

@@ -51,10 +51,13 @@ func sample() *AuditReport {
 		Findings: []Finding{{
 			Code: "SS801", Severity: "error", Requires: "none", Subject: Object{Kind: "Service", Namespace: "shop", Name: "cart"},
 			Message: "The waypoint that Service shop/cart names does not exist.", Remedy: "Deploy it.",
+		}, {
+			Code: "SS903", Severity: "info", Requires: "none", Subject: Object{Kind: "Namespace", Name: "istio-system"},
+			Message: "Istio's version is not in the input.", Remedy: "Add istiod's Deployment.",
 		}},
 		Summary: Summary{
 			Workloads: 5, ByVerdict: map[string]int{"ambient": 1, "waypoint": 1, "sidecar": 2, "none": 1},
-			BySeverity: map[string]int{"error": 3, "warning": 4, "info": 0},
+			BySeverity: map[string]int{"error": 3, "warning": 4, "info": 1},
 			Sidecars:   1053, SidecarsRemovable: 13, RemovableCPUMilli: 1300, RemovableMemoryBytes: 13 * 128 << 20,
 			HeldCPUMilli: 5300, HeldMemoryBytes: 53 * 128 << 20, RequestsUnknown: 2, HighScaleReplicas: 10,
 		},
@@ -66,7 +69,6 @@ func sample() *AuditReport {
 				{Kind: "Rollout", Group: "argoproj.io", State: "not-served"},
 			},
 			Ignored: []Ignored{{APIVersion: "v1", Kind: "Secret", Namespace: "payments", Name: "tls", Reason: "never read"}},
-			Assumed: []string{"Istio's defaults stand for the mesh configuration"},
 		},
 		Rules: []Rule{
 			{Code: "SS201", Title: "Policy uses HTTP attributes", Severity: "warning", Requires: "waypoint", Why: "Because.", References: []string{"https://istio.io/latest/docs/ambient/usage/l7-features/"}},
@@ -74,6 +76,7 @@ func sample() *AuditReport {
 			{Code: "SS301", Title: "Route by source labels", Severity: "warning", Requires: "sidecar"},
 			{Code: "SS501", Title: "EnvoyFilter on the workload", Severity: "warning", Requires: "sidecar"},
 			{Code: "SS801", Title: "Waypoint does not exist", Severity: "error", Requires: "none"},
+			{Code: "SS903", Title: "Istio's version is unknown", Severity: "info", Requires: "none"},
 		},
 	}
 	return r

@@ -5,12 +5,15 @@ import (
 	"strings"
 )
 
+// mostWorkloads is how many workloads are named for one finding unless the output is wide.
+const mostWorkloads = 12
+
 // ExplainRule writes what a code means.
 func (r *AuditReport) ExplainRule(w io.Writer, code string, o TextOptions) error {
 	p := &printer{colour: o.Colour}
 	rule := r.rule(code)
 	p.line("%s  %s", p.bold(rule.Code), p.bold(rule.Title))
-	p.line("at most %s, at most %s", p.severity(rule.Severity), p.verdict("needs "+rule.Requires, rule.Requires))
+	p.line("%s; requires %s", p.severity(rule.Severity), p.verdict(rule.Requires, rule.Requires))
 	p.line("")
 	p.line("%s", wrap(rule.Why))
 	if rule.Remedy != "" {
@@ -43,7 +46,7 @@ func (r *AuditReport) ExplainCode(w io.Writer, code string, o TextOptions) error
 		}
 		r.textFinding(p, t.Finding, "  ")
 		for i, wl := range t.Workloads {
-			if i == mostErrors && !o.Wide {
+			if i == mostWorkloads && !o.Wide {
 				p.line("    and %s more: see --wide", count(len(t.Workloads)-i, "workload"))
 				break
 			}

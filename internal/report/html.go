@@ -11,6 +11,7 @@ var auditHTML string
 
 var auditPage = template.Must(template.New("audit").Funcs(template.FuncMap{
 	"cpu": cpu, "memory": memory, "number": number, "count": count, "share": share,
+	"url":   func(code string) string { return Rule{Code: code}.URL() },
 	"short": shortKind, "words": func(verdict string) string { return verdictWords[verdict] },
 }).Parse(auditHTML))
 
@@ -29,8 +30,8 @@ func (r *AuditReport) HTML(w io.Writer) error {
 		Verdicts []string
 		Groups   []group
 		First    []topic
-		URL      func(code string) string
-	}{AuditReport: r, Verdicts: verdicts, URL: func(code string) string { return Rule{Code: code}.URL() }}
+		Whole    []topic
+	}{AuditReport: r, Verdicts: verdicts}
 	for _, ns := range r.namespaces() {
 		g := group{Name: ns.Name, Mix: mix(ns.byVerdict)}
 		for _, wl := range ns.Workloads {
@@ -38,10 +39,11 @@ func (r *AuditReport) HTML(w io.Writer) error {
 		}
 		page.Groups = append(page.Groups, g)
 	}
-	for _, t := range r.topics() {
-		if t.Severity == "error" || len(t.Workloads) == 0 {
-			page.First = append(page.First, t)
-		}
+	for _, g := range r.first() {
+		page.First = append(page.First, g.topics...)
+	}
+	for _, g := range r.whole() {
+		page.Whole = append(page.Whole, g.topics...)
 	}
 	return auditPage.Execute(w, page)
 }

@@ -45,7 +45,7 @@ func (r *AuditReport) markdownInput(b *bytes.Buffer) {
 func (r *AuditReport) markdownErrors(b *bytes.Buffer) {
 	head := "\n### Look at these first\n\n| code | where | what | way out |\n|---|---|---|---|\n"
 	for _, t := range r.topics() {
-		if t.Severity != "error" && len(t.Workloads) > 0 {
+		if t.Severity != "error" {
 			continue
 		}
 		if b.Len() > markdownLimit/2 {

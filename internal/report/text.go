@@ -15,8 +15,8 @@ type TextOptions struct {
 	Colour bool
 }
 
-// mostErrors is how many errors a report names one by one unless it is wide.
-const mostErrors = 12
+// mostExamples is how many objects of one kind of error a report names unless it is wide.
+const mostExamples = 3
 
 // Text writes the report for a person: namespaces with one line a workload, what is broken now, and a
 // summary last, where a terminal shows it.
@@ -30,7 +30,8 @@ func (r *AuditReport) Text(w io.Writer, o TextOptions) error {
 		}
 		p.line("")
 	}
-	r.textErrors(p, o.Wide)
+	r.textGroups(p, "Look at these first", r.first(), o.Wide)
+	r.textGroups(p, "About the mesh as a whole", r.whole(), o.Wide)
 	r.textSummary(p)
 	_, err := w.Write(p.Bytes())
 	return err
@@ -95,33 +96,33 @@ func (r *AuditReport) reason(w *Workload) string {
 	return text
 }
 
-// textErrors shows what is broken or unprotected today, once for each thing, and findings about no
-// workload.
-func (r *AuditReport) textErrors(p *printer, wide bool) {
-	var shown []topic
-	for _, t := range r.topics() {
-		if t.Severity == "error" || len(t.Workloads) == 0 {
-			shown = append(shown, t)
-		}
-	}
-	if len(shown) == 0 {
+// textGroups shows findings code by code. Unless it is wide, a few examples stand for the many.
+func (r *AuditReport) textGroups(p *printer, head string, groups []codeGroup, wide bool) {
+	if len(groups) == 0 {
 		return
 	}
-	p.line("%s", p.bold("Look at these first"))
-	for i, t := range shown {
-		if i == mostErrors && !wide && len(shown) > mostErrors+1 {
-			p.line("  and %d more: see --wide or -o json", len(shown)-i)
-			break
+	p.line("%s", p.bold(head))
+	for _, g := range groups {
+		objects := count(len(g.topics), "object")
+		if n := g.workloads(); n > 0 {
+			objects += ", " + count(n, "workload")
 		}
-		where := ""
-		if t.Place != (Place{}) {
-			where = " (" + t.Place.String() + ")"
+		p.line("  %s %s %s: %s", g.code, p.severity(g.topics[0].Severity), r.rule(g.code).Title, p.faint(objects))
+		for i, t := range g.topics {
+			if i == mostExamples && !wide && len(g.topics) > mostExamples+1 {
+				p.line("      %s", p.faint(fmt.Sprintf("and %d more: sidestep explain %s", len(g.topics)-i, g.code)))
+				break
+			}
+			where := ""
+			if t.Place != (Place{}) {
+				where = p.faint(" (" + t.Place.String() + ")")
+			}
+			if wide || len(g.topics) == 1 {
+				p.line("      %s%s", t.Message, where)
+			} else {
+				p.line("      %s%s", t.Subject, where)
+			}
 		}
-		about := ""
-		if len(t.Workloads) > 1 {
-			about = fmt.Sprintf(" [%s]", count(len(t.Workloads), "workload"))
-		}
-		p.line("  %s %s %s: %s%s%s", t.Code, p.severity(t.Severity), t.Subject, t.Message, about, p.faint(where))
 	}
 	p.line("")
 }
@@ -132,7 +133,21 @@ func (r *AuditReport) textSummary(p *printer) {
 	p.line("  Workloads   %s: %s", number(s.Workloads), mixWords(s.ByVerdict))
 	p.line("  Sidecars    %s have one now, %s of them could go (%s)",
 		count(s.Sidecars, "pod"), number(s.SidecarsRemovable), share(s.SidecarsRemovable, s.Sidecars))
-	if s.HeldCPUMilli > 0 || s.HeldMemoryBytes > 0 || s.RequestsUnknown > 0 {
+	r.textRequests(p)
+	p.line("  Findings    %s, %s, %s", count(s.BySeverity["error"], "error"), count(s.BySeverity["warning"], "warning"),
+		count(s.BySeverity["info"], "note"))
+	r.textHighScale(p)
+	r.textInput(p)
+}
+
+// textRequests says what sidecars hold. A sum is never shown without what it leaves out.
+func (r *AuditReport) textRequests(p *printer) {
+	s := r.Summary
+	switch {
+	case s.Sidecars == 0:
+	case s.RequestsUnknown >= s.Sidecars:
+		p.line("  Requests    not known: the input shows no sidecar container and no injector configuration")
+	default:
 		left := ""
 		if s.RequestsUnknown > 0 {
 			left = fmt.Sprintf("; without %s whose requests are not known", count(s.RequestsUnknown, "sidecar"))
@@ -141,10 +156,6 @@ func (r *AuditReport) textSummary(p *printer) {
 			cpu(s.RemovableCPUMilli), memory(s.RemovableMemoryBytes), cpu(s.HeldCPUMilli), memory(s.HeldMemoryBytes), left)
 		p.line("              %s", p.faint("waypoints and ztunnel, which the new mode needs, are not subtracted: see sidestep roi"))
 	}
-	p.line("  Findings    %s, %s, %s", count(s.BySeverity["error"], "error"), count(s.BySeverity["warning"], "warning"),
-		count(s.BySeverity["info"], "note"))
-	r.textHighScale(p)
-	r.textInput(p)
 }
 
 func (r *AuditReport) textHighScale(p *printer) {
@@ -174,9 +185,6 @@ func (r *AuditReport) textInput(p *printer) {
 		if k.State == "hidden" {
 			p.line("  Unknown     %s: %s; whatever depends on it keeps its sidecar", k.Kind, k.Reason)
 		}
-	}
-	for _, a := range in.Assumed {
-		p.line("  Assumed     %s", a)
 	}
 	if n := len(in.Ignored); n > 0 {
 		p.line("  Ignored     %s that no verdict depends on: see -o json", count(n, "object"))

@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	"github.com/spf13/cobra"
+)
+
+// mostProblems is how many unreadable documents are named one by one on standard error.
+const mostProblems = 20
+
+// inputFlags say what a command reads: files, or the cluster of a context.
+type inputFlags struct {
+	files               []string
+	namespaces          []string
+	allNamespaces       bool
+	context, kubeconfig string
+}
+
+// register adds the flags as kubectl spells them. A command about a whole mesh reads all namespaces
+// unless it is told otherwise; -n narrows what is shown, never what is taken into account.
+func (f *inputFlags) register(c *cobra.Command) {
+	flags := c.Flags()
+	flags.StringArrayVarP(&f.files, "filename", "f", nil, "read manifests from a `FILE`, a folder, a snapshot archive or - for standard input, instead of a cluster; repeatable")
+	flags.StringSliceVarP(&f.namespaces, "namespace", "n", nil, "show this `NAMESPACE` only; repeatable. Everything is still taken into account")
+	flags.BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "show all namespaces, which is the default")
+	flags.StringVar(&f.context, "context", "", "read the cluster of this kubeconfig `CONTEXT` instead of the current one")
+	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "`FILE` with the clusters and credentials")
+	c.MarkFlagsMutuallyExclusive("namespace", "all-namespaces")
+	c.MarkFlagsMutuallyExclusive("filename", "context")
+	c.MarkFlagsMutuallyExclusive("filename", "kubeconfig")
+}
+
+// load reads the input, naming on standard error what could not be read.
+func (f *inputFlags) load(ctx context.Context, env *Env) (*snapshot.Snapshot, error) {
+	if len(f.files) == 0 {
+		return f.collect(ctx, env)
+	}
+	snap, err := loadFiles(env, f.files, f.defaultNamespace())
+	if err != nil {
+		return nil, err
+	}
+	sayProblems(env, snap.Problems())
+	if snap.Len() == 0 {
+		return nil, fmt.Errorf("nothing to read in %s", strings.Join(f.files, ", "))
+	}
+	return snap, nil
+}
+
+// defaultNamespace is given to objects that name none, as kubectl apply -n does.
+func (f *inputFlags) defaultNamespace() string {
+	if len(f.namespaces) == 1 {
+		return f.namespaces[0]
+	}
+	return ""
+}
+
+// keep tells whether a namespace is to be shown.
+func (f *inputFlags) keep(namespace string) bool {
+	return len(f.namespaces) == 0 || slices.Contains(f.namespaces, namespace)
+}
+
+func loadFiles(env *Env, files []string, namespace string) (*snapshot.Snapshot, error) {
+	var inputs []snapshot.Input
+	stdin := false
+	for _, name := range files {
+		if name != "-" {
+			inputs = append(inputs, pathInput(env, name))
+			continue
+		}
+		if stdin {
+			return nil, fmt.Errorf("-f - can be given once: standard input has one end")
+		}
+		stdin = true
+		inputs = append(inputs, snapshot.Stream("<stdin>", env.Stdin))
+	}
+	return snapshot.LoadWith(snapshot.Options{Namespace: namespace, Each: onEveryCore}, inputs...), nil
+}
+
+// pathInput gives a file or folder to the loader, which reads through io/fs.
+func pathInput(env *Env, name string) snapshot.Input {
+	full := env.Path(name)
+	if info, err := os.Stat(full); err == nil && info.IsDir() {
+		return snapshot.Path(filepath.ToSlash(filepath.Clean(name)), os.DirFS(full), ".")
+	}
+	return snapshot.Path(filepath.ToSlash(name), os.DirFS(filepath.Dir(full)), filepath.Base(full))
+}
+
+// onEveryCore calls do(0) to do(n-1) on as many goroutines as there are cores.
+func onEveryCore(n int, do func(int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				do(i)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// sayProblems names unreadable input, one line each.
+func sayProblems(env *Env, problems []snapshot.Problem) {
+	for i, p := range problems {
+		if i == mostProblems {
+			fmt.Fprintf(env.Stderr, "%s: and %d more documents that could not be read: see -o json\n", programName(env), len(problems)-i)
+			return
+		}
+		fmt.Fprintf(env.Stderr, "%s: %s\n", programName(env), oneLine(p.String()))
+	}
+}
+
+// oneLine keeps a message that quotes input on one line.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
