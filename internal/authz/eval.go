@@ -26,6 +26,8 @@ func (p *program) readToken(t *Token) (visible *Token, rejected string, forward 
 	}
 	reads := false
 	why := ""
+	// A token goes on only if every rule of its issuer forwards it.
+	forward = true
 	for i := range p.jwt {
 		r := &p.jwt[i]
 		if r.Location != t.Location {
@@ -37,15 +39,21 @@ func (p *program) readToken(t *Token) (visible *Token, rejected string, forward 
 			if why == "" {
 				why = "the token's issuer is not accepted"
 			}
+			continue
 		case !t.Valid:
 			why = "the token is not valid"
+			continue
 		case !r.audience(t):
 			why = "the token's audience is not accepted"
 		default:
-			return t, "", r.Forward
+			visible = t
 		}
+		forward = forward && r.Forward
 	}
-	if !reads {
+	switch {
+	case visible != nil:
+		return visible, "", forward
+	case !reads:
 		return nil, "", true
 	}
 	return nil, why, false

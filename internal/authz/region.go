@@ -146,6 +146,7 @@ func (s *side) token(p *program, t *Token) (visible *Token, rejected, forward bo
 	reads := false
 	var audiences []*pattern
 	free := false
+	forward = true
 	for i := range p.jwt {
 		r := &p.jwt[i]
 		if r.Location != t.Location {
@@ -155,7 +156,7 @@ func (s *side) token(p *program, t *Token) (visible *Token, rejected, forward bo
 		if r.Issuer != t.Issuer || (t.material != "" && t.material != r.Material) || !t.Valid {
 			continue
 		}
-		visible, forward = t, r.Forward
+		visible, forward = t, forward && r.Forward
 		free = free || len(r.Audiences) == 0
 		for _, a := range r.Audiences {
 			audiences = append(audiences, &pattern{kind: patExact, text: a})
