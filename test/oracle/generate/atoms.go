@@ -35,7 +35,7 @@ var (
 	namespaces      = []string{"shop", "web", "ops", "web-2"}
 	serviceAccounts = []string{"cart", "front", "batch", "front-admin", "default"}
 	trustDomains    = []string{"cluster.local", "old.example", "partner.example"}
-	methods         = []string{"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "PURGE"}
+	methods         = []string{"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "PURGE", "PROPFIND"}
 	paths           = []string{"/", "/admin", "/admin/", "/admin/users", "/api/v1/items", "/api/v2/items/42", "/api/v1", "/healthz",
 		"/static/app.js", "/a/b/c/d", "/API/v1/items", "/admin/users/7/edit", "/cart/checkout"}
 	// oddPaths exercise path normalization and the query string.

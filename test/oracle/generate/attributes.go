@@ -36,7 +36,7 @@ func (b *builder) set(r *corpus.Request, key, pattern string, off bool) {
 			r.Protocol = "tcp"
 		}
 	case key == "method":
-		r.Method = token(value(methods))
+		r.Method = b.method(pattern, off)
 	case key == "path":
 		r.Path = b.path(pattern, off)
 	case key == "host":
@@ -151,6 +151,16 @@ func (b *builder) setPort(r *corpus.Request, pattern string, off bool) {
 	default:
 		r.DestinationPort = port
 	}
+}
+
+// method picks a method that Envoy's HTTP/1 codec takes and the pattern accepts (or does not, when off).
+func (b *builder) method(pattern string, off bool) string {
+	for _, m := range b.some(len(methods), methods) {
+		if accepts(pattern, m) != off {
+			return m
+		}
+	}
+	return b.pick(methods...)
 }
 
 // path fills templates and patterns; token-like values only, since the request line must stay parseable.
