@@ -45,6 +45,11 @@ func Connect(kubeconfig string) (*Client, error) {
 	}
 	config.QPS, config.Burst = -1, -1
 	config.UserAgent = "sidestep-lab"
+	return ConnectTo(config)
+}
+
+// ConnectTo builds a client from a configuration.
+func ConnectTo(config *rest.Config) (*Client, error) {
 	kube, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, err

@@ -189,6 +189,12 @@ func (x *exposition) grow(name string, l labels, perSecond float64) {
 	x.write(x.advance(perSecond))
 }
 
+// count is grow for what comes in whole numbers.
+func (x *exposition) count(name string, l labels, perSecond float64) {
+	x.key = appendSeries(x.key[:0], name, l)
+	x.write(math.Floor(x.advance(perSecond)))
+}
+
 // advance moves the counter named by x.key on and returns its value.
 func (x *exposition) advance(perSecond float64) float64 {
 	c := x.counters[string(x.key)]

@@ -117,7 +117,7 @@ func (x *exposition) envoySide(e *edge, pods []*podView, reporter, security stri
 				continue
 			}
 			a := append(l[:len(l):len(l)], "request_protocol", "http", "response_code", answer.code, "grpc_response_status", "", "response_flags", answer.flags)
-			x.grow("istio_requests_total", a, rps*answer.share)
+			x.count("istio_requests_total", a, rps*answer.share)
 			x.histogram("istio_request_duration_milliseconds", a, istioBuckets, rps*answer.share, mean, wholeMilliseconds(cdf))
 		}
 	}
@@ -127,10 +127,10 @@ func (x *exposition) envoySide(e *edge, pods []*podView, reporter, security stri
 const bytesPerConnection = 20_000
 
 func (x *exposition) tcp(l labels, perSecond float64) {
-	x.grow("istio_tcp_connections_opened_total", l, perSecond)
-	x.grow("istio_tcp_connections_closed_total", l, perSecond)
-	x.grow("istio_tcp_sent_bytes_total", l, perSecond*bytesPerConnection)
-	x.grow("istio_tcp_received_bytes_total", l, perSecond*bytesPerConnection/4)
+	x.count("istio_tcp_connections_opened_total", l, perSecond)
+	x.count("istio_tcp_connections_closed_total", l, perSecond)
+	x.count("istio_tcp_sent_bytes_total", l, perSecond*bytesPerConnection)
+	x.count("istio_tcp_received_bytes_total", l, perSecond*bytesPerConnection/4)
 }
 
 // pooling is how many requests share one connection that ztunnel sees.
