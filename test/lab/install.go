@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -134,46 +135,43 @@ func (s *supervisor) leadWebhooksHome(o *unstructured.Unstructured) error {
 	return unstructured.SetNestedSlice(o.Object, webhooks, "webhooks")
 }
 
-// waitWebhooks waits until istiod has put its CA into both webhook
-// configurations: before that every pod and policy would be refused or left alone.
+// waitWebhooks waits until istiod has put its CA into its webhook configurations
+// and made validation fail closed: before that every pod would be refused, and every policy let through.
 func (s *supervisor) waitWebhooks(ctx context.Context) error {
 	client, err := cluster.Connect(s.state.DirectKubeconfig)
 	if err != nil {
 		return err
 	}
-	admission := client.Kube.AdmissionregistrationV1()
-	var missing []string
-	for {
-		missing = missing[:0]
+	err = cluster.Poll(ctx, 200*time.Millisecond, func(ctx context.Context) error {
+		admission := client.Kube.AdmissionregistrationV1()
 		mutating, err := admission.MutatingWebhookConfigurations().List(ctx, metav1.ListOptions{})
-		if err == nil {
-			for _, c := range mutating.Items {
-				for _, w := range c.Webhooks {
-					if len(w.ClientConfig.CABundle) == 0 {
-						missing = append(missing, c.Name+"/"+w.Name)
-					}
+		if err != nil {
+			return err
+		}
+		for _, c := range mutating.Items {
+			for _, w := range c.Webhooks {
+				if len(w.ClientConfig.CABundle) == 0 {
+					return fmt.Errorf("%s of %s has no CA", w.Name, c.Name)
 				}
 			}
 		}
-		validating, verr := admission.ValidatingWebhookConfigurations().List(ctx, metav1.ListOptions{})
-		if verr == nil {
-			for _, c := range validating.Items {
-				for _, w := range c.Webhooks {
-					if len(w.ClientConfig.CABundle) == 0 && c.Name != "istiod-default-validator" {
-						missing = append(missing, c.Name+"/"+w.Name)
-					}
+		validating, err := admission.ValidatingWebhookConfigurations().List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		for _, c := range validating.Items {
+			for _, w := range c.Webhooks {
+				if len(w.ClientConfig.CABundle) == 0 || *w.FailurePolicy != admissionv1.Fail {
+					return fmt.Errorf("%s of %s has no CA or does not fail closed", w.Name, c.Name)
 				}
 			}
 		}
-		if err == nil && verr == nil && len(missing) == 0 && len(mutating.Items) > 0 {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("istiod does not fill in the CA of its webhooks %v, log: %s", missing, s.state.LogFile(Istiod))
-		case <-time.After(200 * time.Millisecond):
-		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("istiod does not take over its webhooks: %w, log: %s", err, s.state.LogFile(Istiod))
 	}
+	return nil
 }
 
 // prometheusConfig scrapes the metrics stand-in, which answers for every exporter

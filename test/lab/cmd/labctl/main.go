@@ -27,7 +27,7 @@ const usage = `labctl: a real control plane on this machine, for tests
   labctl load SCENARIO...       load scenarios and wait for their pods ("labctl load" lists them)
   labctl unload SCENARIO...     remove them again
   labctl fault ...              set something wrong ("labctl fault" lists what)
-  labctl measure                time and memory of raw LISTs, and of a command beside them
+  labctl measure SIDESTEP       time and memory of its live audit beside raw LISTs of the same kinds
   labctl logs [PROCESS]         where the logs are, or the end of one
   labctl down                   end the lab and remove everything it left
   labctl env                    shell lines that set KUBECONFIG and PATH for the lab's kubectl and istioctl
