@@ -1,0 +1,86 @@
+package promql
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/promslog"
+	"github.com/prometheus/common/route"
+	"github.com/prometheus/prometheus/config"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/promql/promqltest"
+	"github.com/prometheus/prometheus/storage"
+	apiv1 "github.com/prometheus/prometheus/web/api/v1"
+
+	"github.com/sidestep-mesh/sidestep/internal/metric"
+)
+
+func engine(t testing.TB) *promql.Engine {
+	return promqltest.NewTestEngineWithOpts(t, promql.EngineOpts{MaxSamples: 50_000_000, Timeout: 2 * time.Minute,
+		NoStepSubqueryIntervalFn: func(int64) int64 { return 60_000 }, EnableAtModifier: true, EnableNegativeOffset: true,
+		Parser: parser.NewParser(parser.Options{})})
+}
+
+// run asks one metric as the client would, in process.
+func run(t *testing.T, s storage.Queryable, m metric.Metric, p metric.Params) promql.Matrix {
+	t.Helper()
+	p = p.Defaults()
+	var q promql.Query
+	var err error
+	e := engine(t)
+	if m.Kind == metric.Range {
+		q, err = e.NewRangeQuery(context.Background(), s, nil, m.Query(p), p.Start.Truncate(m.Step).Add(m.Step), p.End.Truncate(m.Step), m.Step)
+	} else {
+		q, err = e.NewInstantQuery(context.Background(), s, nil, m.Query(p), p.End)
+	}
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", m.Name, err, m.Query(p))
+	}
+	defer q.Close()
+	res := q.Exec(context.Background())
+	if res.Err != nil {
+		t.Fatalf("%s: %v\n%s", m.Name, res.Err, m.Query(p))
+	}
+	if w, _ := res.Warnings.AsStrings("", 0, 0); len(w) > 0 {
+		t.Errorf("%s: warnings %v", m.Name, w)
+	}
+	switch v := res.Value.(type) {
+	case promql.Matrix:
+		return v
+	case promql.Vector:
+		var out promql.Matrix
+		for _, s := range v {
+			out = append(out, promql.Series{Metric: s.Metric, Floats: []promql.FPoint{{T: s.T, F: s.F}}})
+		}
+		return out
+	}
+	t.Fatalf("%s: %T", m.Name, res.Value)
+	return nil
+}
+
+// serve puts Prometheus' own HTTP API before a storage, on loopback.
+func serve(t testing.TB, s storage.SampleAndChunkQueryable, version string) *httptest.Server {
+	t.Helper()
+	api := apiv1.NewAPI(engine(t), s, nil, nil, nil,
+		func(context.Context) apiv1.ScrapePoolsRetriever { return nil },
+		func(context.Context) apiv1.TargetRetriever { return nil },
+		func(context.Context) apiv1.AlertmanagerRetriever { return nil },
+		func() config.Config { return config.Config{} }, nil, apiv1.GlobalURLOptions{},
+		func(f http.HandlerFunc) http.HandlerFunc { return f }, nil, "", false, promslog.NewNopLogger(),
+		func(context.Context) apiv1.RulesRetriever { return nil }, 0, 0, 0, false, regexp.MustCompile(""),
+		func() (apiv1.RuntimeInfo, error) { return apiv1.RuntimeInfo{}, errors.New("not served here") },
+		&apiv1.PrometheusVersion{Version: version, Revision: "test"}, nil, nil, prometheus.NewRegistry(), nil, nil, false, nil,
+		false, false, false, false, 5*time.Minute, false, false, nil, nil, apiv1.OpenAPIOptions{}, parser.NewParser(parser.Options{}))
+	r := route.New().WithPrefix("/api/v1")
+	api.Register(r)
+	srv := httptest.NewServer(r)
+	t.Cleanup(srv.Close)
+	return srv
+}
