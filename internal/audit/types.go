@@ -61,9 +61,11 @@ type WorkloadResult struct {
 	// verdict; below the verdict it is an error finding and has no effect.
 	Override Verdict
 	// HighScale marks a workload at or above Options.HighScaleReplicas that still needs a sidecar;
-	// KeptBy is then the one finding whose removal lowers the verdict, if a single one does.
+	// Keepers are then the codes of the rules that ask for the sidecar, and KeptBy is the finding of that rule
+	// when it is a single one (its first finding, where the same thing was found more than once).
 	HighScale bool
 	KeptBy    *Finding
+	Keepers   []string
 }
 
 // Result is a whole audit.

@@ -1,0 +1,28 @@
+package audit
+
+// All lists every rule, in the order of their codes. A new rule is added here.
+func All() []Rule {
+	return []Rule{
+		podModeValue, namespaceModeValue, twoModes, injectionOverRevision, injectAnnotation, restartChangesMode,
+		unknownRevision, labelOnPodsOnly, labelAsAnnotation, unknownAnnotation, pendingCapture, noHBONE,
+		hostNetworkCaptured, hostNetwork,
+		denyInert, denyBroadened, allowDeniesAll, allowNarrowed, customAuthz, auditAuthz, dryRunAuthz,
+		requestAuthn, targetRefused, selectsWaypoint, hiddenIdentity, mtlsDisabled, strictStays, strictPortsOld,
+		servicePorts, splitService, policyOutsideMesh, invalidPolicy, trustDomains, onlyAtWaypoint, waypointInUse,
+		httpRouting, faultInjection, sourceMatch, delegateRoute, clientNamespaceRoute, tcpRouting, mixedRoutes,
+		trafficPolicy, subsets, clientRule, clientNamespaceRule, consistentHash, consistentHashOld, localityLB,
+		zoneAwareLB, upstreamProxyProtocol, connectionBalancing, istioMutual,
+		registryOnly, sidecarEgress, sidecarListener, sidecarIngress, inboundPool, exportTo, tlsOrigination,
+		egressWildcard, egressWildcardOld,
+		envoyFilter, rateLimit, wasmPlugin, trafficExtension,
+		tracing, httpMetrics, accessLog, meshTelemetry, requestMetrics, autoscalingMetrics, mergedMetrics,
+		tuning, proxyConfig, discoveryAddress, proxyImage, injectTemplates, proxyOverrides, bootstrapOverride,
+		userVolume, interceptionMode, trafficExclusion, excludeInterfaces, kubevirtInterfaces,
+		kubevirtInterfacesOld, proxyEndpoint, proxylessGRPC, windowsNode, forwardedClientCert,
+		forwardedClientCertOld, proxyConfigResource, dnsProxy,
+		waypointNotReady, trafficType, attachmentDenied, labelHidesWaypoint, ingressBypass, uselessIngressLabel,
+		doubleProcessing, noService, headlessStrict, waypointBypass, gracePeriod, idleWaypoint,
+		hiddenKind, noMeshConfig, version, notInstalled, virtualMachine, spire, primaryRemote, multiNetwork,
+		overrideBelow, overrideUnknown, overrideRaises, networkPolicy, unknownFields, cni, namespaceUnknown,
+	}
+}

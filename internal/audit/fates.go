@@ -1,0 +1,104 @@
+package audit
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sidestep-mesh/sidestep/internal/authz"
+	"github.com/sidestep-mesh/sidestep/internal/mesh"
+	securityv1 "istio.io/client-go/pkg/apis/security/v1"
+)
+
+// policyFate is what ztunnel makes of an AuthorizationPolicy as a whole.
+type policyFate struct {
+	compiled authz.AuthorizationPolicy
+	rules    []authz.RuleFate
+}
+
+// with returns the rules that met one of the given fates.
+func (f *policyFate) with(fates ...authz.Fate) []authz.RuleFate {
+	var out []authz.RuleFate
+	for _, r := range f.rules {
+		if slices.Contains(fates, r.Fate) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// Fate compiles an AuthorizationPolicy for ztunnel, once for all the workloads it reaches.
+func (f *facts) Fate(p *mesh.Policy) *policyFate {
+	o, ok := p.Object.(*securityv1.AuthorizationPolicy)
+	if !ok {
+		return &policyFate{}
+	}
+	if done := f.index.fates[o]; done != nil {
+		return done
+	}
+	compiled, _ := authz.CompileAuthorizationPolicy(o)
+	fate := &policyFate{compiled: compiled, rules: authz.ZtunnelFates(&compiled)}
+	if f.index.fates == nil {
+		f.index.fates = map[*securityv1.AuthorizationPolicy]*policyFate{}
+	}
+	f.index.fates[o] = fate
+	return fate
+}
+
+// atZtunnel are the policies of one action that ztunnel would enforce for the workload.
+func (v *View) atZtunnel(action authz.Action) []*mesh.Policy {
+	return slices.DeleteFunc(v.Policies("AuthorizationPolicy"), func(p *mesh.Policy) bool {
+		return p.Scope == mesh.ByTargetRefs || p.DryRun || v.Fate(p).compiled.Action != action
+	})
+}
+
+// lostFields names the attributes that rules lose at ztunnel, and their places in the policy.
+func lostFields(p *mesh.Policy, rules []authz.RuleFate) (string, []mesh.Evidence) {
+	var names []string
+	var evidence []mesh.Evidence
+	for _, r := range rules {
+		for _, name := range r.Lost {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+		evidence = append(evidence, at(p.Ref, fmt.Sprintf("spec.rules[%d]", r.Rule), strings.Join(r.Lost, ", ")))
+	}
+	return list(names), evidence
+}
+
+// whichRules says which of a policy's rules are meant: all of them, or how many of how many.
+func whichRules(some, all int) string {
+	switch {
+	case all == 1:
+		return "its rule"
+	case some == all:
+		return fmt.Sprintf("all %d rules", all)
+	}
+	return fmt.Sprintf("%d of its %d rules", some, all)
+}
+
+// moveToWaypoint is the way out for a policy that only an HTTP proxy can enforce: where its copy must be
+// attached follows from its scope.
+func moveToWaypoint(v *View, p *mesh.Policy) string {
+	const when = " before the sidecar goes, and remove the original once no sidecar is left that enforces it."
+	switch p.Scope {
+	case mesh.ByRoot:
+		if v.Minor() < 25 {
+			return "Before 1.25 there is no mesh-wide attachment: give each waypoint a copy with targetRefs Gateway" + when
+		}
+		return "Copy it with targetRefs GatewayClass istio-waypoint in the root namespace" + when + " Every workload it should protect needs a waypoint."
+	case mesh.ByNamespace:
+		return "Bind every Service of the namespace to a waypoint and copy the policy with targetRefs to that Gateway" + when
+	}
+	var services []string
+	for _, s := range v.Services() {
+		if !s.Headless {
+			services = append(services, s.Name)
+		}
+	}
+	if len(services) == 0 {
+		return "Give the pods a waypoint of their own (istio.io/waypoint-for: workload) and copy the policy with targetRefs to that Gateway" + when
+	}
+	return fmt.Sprintf("Bind Service %s to a waypoint and copy the policy with targetRefs to it", list(services)) + when
+}

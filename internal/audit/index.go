@@ -1,0 +1,54 @@
+package audit
+
+import (
+	"github.com/sidestep-mesh/sidestep/internal/mesh"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	securityv1 "istio.io/client-go/pkg/apis/security/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	k8snetv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// index holds lookups over a mesh that rules would otherwise build for each workload. Each is built at
+// its first use, so that a rule's reads are its own, and once, so that the time per workload does not
+// grow with the mesh.
+type index struct {
+	mesh       *mesh.Mesh
+	namespaces map[string]*corev1.Namespace
+	sidecars   *int
+	// fates are policies compiled for ztunnel; strangers the answers of notUnder; exposed maps Services to
+	// the route of a gateway; autoscalers finds them by what they scale.
+	fates       map[*securityv1.AuthorizationPolicy]*policyFate
+	strangers   map[[2]mesh.Ref]*mesh.Workload
+	exposed     map[string]mesh.Ref
+	autoscalers map[mesh.Ref][]*autoscalingv2.HorizontalPodAutoscaler
+	// networkPolicies are those that limit ingress, by namespace.
+	networkPolicies map[string][]*k8snetv1.NetworkPolicy
+}
+
+func (x *index) namespace(name string) *corev1.Namespace {
+	if x.namespaces == nil {
+		x.namespaces = map[string]*corev1.Namespace{}
+		for _, ns := range snapshot.All[*corev1.Namespace](x.mesh.Snapshot) {
+			x.namespaces[ns.Name] = ns
+		}
+	}
+	if ns := x.namespaces[name]; ns != nil {
+		return ns
+	}
+	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+}
+
+func (x *index) sidecarWorkloads() int {
+	if x.sidecars == nil {
+		n := 0
+		for _, w := range x.mesh.Workloads {
+			if w.Mode == mesh.Sidecar {
+				n++
+			}
+		}
+		x.sidecars = &n
+	}
+	return *x.sidecars
+}

@@ -1,0 +1,183 @@
+package audit
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/sidestep-mesh/sidestep/internal/mesh"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+)
+
+// DefaultHighScaleReplicas is the number of replicas from which a workload counts as costly.
+const DefaultHighScaleReplicas = 10
+
+// Run audits a mesh: every application workload gets the findings of all rules that apply to the mesh's
+// Istio version, and as verdict the costliest mode that any of them requires. It changes nothing it is given.
+func Run(m *mesh.Mesh, o Options) *Result {
+	return run(m, o, All(), nil)
+}
+
+// run audits with the given rules; witness, when not nil, is told what they read.
+func run(m *mesh.Mesh, o Options, rules []Rule, witness func(any)) *Result {
+	minor := assumedMinor(m.Settings)
+	rules = slices.DeleteFunc(slices.Clone(rules), func(r Rule) bool { return !r.appliesTo(minor) })
+	f := facts{mesh: m, index: &index{mesh: m}, witness: witness}
+	threshold := cmp.Or(o.HighScaleReplicas, DefaultHighScaleReplicas)
+	out := &Result{Summary: Summary{ByVerdict: map[Verdict]int{}}}
+	for _, w := range m.Workloads {
+		if w.Role != mesh.Application {
+			continue
+		}
+		v := &View{facts: f, w: w}
+		r := judge(v, rules)
+		if o, ok := overrideOf(v); ok && o.known() {
+			r.Override = o.verdict
+		}
+		r.HighScale = r.Verdict == VerdictSidecar && w.Replicas >= threshold
+		if r.HighScale {
+			r.KeptBy, r.Keepers = keptBy(r.Findings)
+		}
+		out.Summary.add(w, r.Verdict)
+		out.Workloads = append(out.Workloads, r)
+	}
+	whole := &MeshView{facts: f, results: out.Workloads}
+	for i := range rules {
+		if rules[i].Whole != nil {
+			out.Findings = append(out.Findings, complete(m, &rules[i], rules[i].Whole(whole))...)
+		}
+	}
+	sortFindings(out.Findings)
+	return out
+}
+
+// judge gives one workload its findings and its verdict.
+func judge(v *View, rules []Rule) WorkloadResult {
+	w := v.w
+	verdict := VerdictNone
+	if w.Mode != mesh.None {
+		verdict = VerdictAmbient
+	}
+	var findings []Finding
+	for i := range rules {
+		if r := &rules[i]; r.Check != nil && r.asksFor(w.Mode) {
+			for _, f := range complete(v.mesh, r, r.Check(v)) {
+				verdict = costliest(verdict, f.Requires)
+				findings = append(findings, f)
+			}
+		}
+	}
+	if w.Mode == mesh.None {
+		verdict = VerdictNone // no mode to preserve, whatever a finding about it says
+	}
+	for i := range rules {
+		if r := &rules[i]; r.Consequence != nil && r.asksFor(w.Mode) {
+			for _, f := range complete(v.mesh, r, r.Consequence(v, verdict)) {
+				if f.Requires.Costlier(verdict) {
+					f.Requires = verdict
+				}
+				findings = append(findings, f)
+			}
+		}
+	}
+	sortFindings(findings)
+	return WorkloadResult{Workload: w, Verdict: verdict, Findings: findings}
+}
+
+// complete fills what a rule says once for all its findings.
+func complete(m *mesh.Mesh, r *Rule, found []Finding) []Finding {
+	for i := range found {
+		f := &found[i]
+		f.Code = r.Code
+		f.Severity = cmp.Or(f.Severity, r.Severity)
+		f.Requires = cmp.Or(f.Requires, r.Requires)
+		f.Remedy = cmp.Or(f.Remedy, r.Remedy)
+		if f.Subject == (mesh.Ref{}) && len(f.Evidence) > 0 {
+			f.Subject = f.Evidence[0].Object
+		}
+		f.Source = sourceOf(m.Snapshot, f.Subject)
+	}
+	return found
+}
+
+// sourceOf returns where the object a finding is about was read from.
+func sourceOf(s *snapshot.Snapshot, ref mesh.Ref) snapshot.Source {
+	o, ok := s.Find(snapshot.Kind{Group: ref.Group, Kind: ref.Kind}, ref.Namespace, ref.Name)
+	if !ok {
+		return snapshot.Source{}
+	}
+	return s.Source(o)
+}
+
+// sortFindings orders by what they require (the costliest first), severity, code, subject and message,
+// so that the order of rules is never seen.
+func sortFindings(f []Finding) {
+	slices.SortStableFunc(f, func(a, b Finding) int {
+		return cmp.Or(
+			cmp.Compare(b.Requires.rank(), a.Requires.rank()),
+			cmp.Compare(b.Severity.rank(), a.Severity.rank()),
+			cmp.Compare(a.Code, b.Code),
+			cmp.Compare(a.Subject.Kind, b.Subject.Kind),
+			cmp.Compare(a.Subject.Namespace, b.Subject.Namespace),
+			cmp.Compare(a.Subject.Name, b.Subject.Name),
+			cmp.Compare(a.Message, b.Message),
+		)
+	})
+}
+
+// keptBy returns the codes of the rules that ask for a sidecar and, when there is just one, its first finding.
+func keptBy(findings []Finding) (*Finding, []string) {
+	var first *Finding
+	var codes []string
+	for i := range findings {
+		f := &findings[i]
+		if f.Requires != VerdictSidecar {
+			continue
+		}
+		if first == nil {
+			first = f
+		}
+		if !slices.Contains(codes, f.Code) {
+			codes = append(codes, f.Code)
+		}
+	}
+	if len(codes) != 1 {
+		return nil, codes
+	}
+	return first, codes
+}
+
+// add counts one workload.
+func (s *Summary) add(w *mesh.Workload, verdict Verdict) {
+	s.ByVerdict[verdict]++
+	n := sidecars(w)
+	if n == 0 {
+		return
+	}
+	removable := verdict == VerdictAmbient || verdict == VerdictWaypoint
+	s.Sidecars += n
+	if removable {
+		s.SidecarsRemovable += n
+	}
+	if !w.Proxy.RequestsKnown {
+		s.RequestsUnknown += n
+		return
+	}
+	s.HeldCPUMilli += int64(n) * w.Proxy.CPUMilli
+	s.HeldMemoryBytes += int64(n) * w.Proxy.MemoryBytes
+	if removable {
+		s.RemovableCPUMilli += int64(n) * w.Proxy.CPUMilli
+		s.RemovableMemoryBytes += int64(n) * w.Proxy.MemoryBytes
+	}
+}
+
+// sidecars is the number of a workload's pods that have a sidecar: live ones, or the replicas wanted where
+// the input has no pods.
+func sidecars(w *mesh.Workload) int {
+	if w.Proxy.Kind == mesh.NoSidecar {
+		return 0
+	}
+	if w.Derived {
+		return w.Replicas
+	}
+	return w.PodModes.Sidecar
+}

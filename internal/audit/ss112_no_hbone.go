@@ -1,0 +1,26 @@
+package audit
+
+import (
+	"github.com/sidestep-mesh/sidestep/internal/mesh"
+)
+
+// noHBONE: ambient callers fall back to plaintext.
+var noHBONE = Rule{
+	Code:       "SS112",
+	Title:      "The sidecar does not speak HBONE yet",
+	Severity:   Warning,
+	Requires:   VerdictNone,
+	Modes:      []mesh.Mode{mesh.Sidecar},
+	Inputs:     Inputs{Facts: []Fact{FactProxy, FactSettings, FactTemplate}},
+	References: []string{"https://istio.io/latest/docs/ambient/migrate/", "https://github.com/istio/istio/issues/53942"},
+	Why: "ztunnel speaks HBONE and plaintext, not the older Istio mTLS. A sidecar that was injected before the ambient profile was installed accepts no HBONE, so ambient " +
+		"callers reach it in plaintext, and not at all under STRICT.",
+	Remedy: "Restart the workload before any of its callers becomes ambient.",
+	Check: func(v *View) []Finding {
+		s, p := v.Settings(), v.Proxy()
+		if !s.HBONESidecars || p.HBONE || p.Kind == mesh.NoSidecar || v.Template() == nil {
+			return nil // without it in the injector no restart would help (SS904); a VM is SS905's
+		}
+		return one("The sidecar was injected without HBONE; ambient callers would reach it in plaintext.", at(v.Workload(), "", ""))
+	},
+}

@@ -1,0 +1,39 @@
+package audit
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+)
+
+// hiddenKind: what could not be read counts as the worst.
+var hiddenKind = Rule{
+	Code:       "SS901",
+	Title:      "A kind that the verdict depends on could not be read",
+	Severity:   Error,
+	Requires:   VerdictSidecar,
+	Inputs:     Inputs{Facts: []Fact{FactUnknown}},
+	References: []string{"https://kubernetes.io/docs/reference/access-authn-authz/rbac/"},
+	Why:        "Objects of this kind may exist and keep the workload on its sidecar. An audit that took them for absent would be optimistic out of ignorance, so the sidecar stays until they can be read.",
+	Remedy:     "Grant list on the kind (sidestep audit --print-rbac prints the whole ClusterRole) and audit again.",
+	Check: func(v *View) []Finding {
+		var what, rules []string
+		for _, k := range v.Unknown() {
+			text := k.Kind
+			if reason := v.Snapshot().KnowledgeIn(k, v.Workload().Namespace).Reason; reason != "" {
+				text += " (" + reason + ")"
+			}
+			what = append(what, text)
+			if info, ok := snapshot.KindOf(k); ok {
+				rules = append(rules, fmt.Sprintf("%s in API group %q", info.Resource, k.Group))
+			}
+		}
+		if len(what) == 0 {
+			return nil
+		}
+		f := one(fmt.Sprintf("Could not read %s: any of them may need the sidecar.", strings.Join(what, ", ")), at(v.Workload(), "", ""))
+		f[0].Remedy = fmt.Sprintf("Grant verb list on %s and audit again (sidestep audit --print-rbac prints the whole ClusterRole).", strings.Join(rules, ", "))
+		return f
+	},
+}
