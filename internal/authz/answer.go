@@ -96,9 +96,9 @@ type Destination struct {
 type Token struct {
 	// Valid says that its issuer signed it and that it has not expired.
 	Valid bool `json:"valid"`
-	// Location is where a rule with fromHeaders, fromParams or fromCookies looks for it;
-	// empty means the Authorization header or access_token parameter.
-	Location string `json:"location,omitempty"`
+	// Place is where it is sent, in the terms of JWTRule.Places; empty means the
+	// Authorization header.
+	Place string `json:"place,omitempty"`
 	// Issuer is the iss claim.
 	Issuer string `json:"issuer,omitempty"`
 	// Claims hold the rest: strings, lists of strings and nested objects, as in JSON.

@@ -98,8 +98,9 @@ type part struct {
 }
 
 type productState struct {
-	parts [4]int32
-	tmpl  int32 // index into the interned template states
+	parts  [4]int32
+	normal normalState
+	tmpl   int32 // index into the interned template states
 }
 
 func newProduct(kind attrKind, pats []*pattern) *product {
@@ -172,7 +173,9 @@ func (p *product) setAlphabet(kind attrKind, used map[byte]bool, bothCases bool)
 		}
 	}
 	for c := range used {
-		p.alphabet = append(p.alphabet, c)
+		if kind != attrWord || c != ' ' {
+			p.alphabet = append(p.alphabet, c)
+		}
 	}
 	sort.Slice(p.alphabet, func(i, j int) bool { return p.alphabet[i] < p.alphabet[j] })
 }
@@ -233,7 +236,7 @@ func (p *product) walk(kind attrKind, visit func(string, bitset)) bool {
 			return false
 		}
 		cur := queue[i]
-		if i > 0 || emptyAllowed(kind) {
+		if (i > 0 || emptyAllowed(kind)) && (kind != attrPath || cur.s.normal.ends()) {
 			visit(text(int32(i)), p.accepts(cur.s, i > 0, tmplStates))
 		}
 		for _, c := range p.alphabet {
@@ -241,6 +244,11 @@ func (p *product) walk(kind attrKind, visit func(string, bitset)) bool {
 				continue // every HTTP path begins with a slash
 			}
 			next := productState{}
+			if kind == attrPath {
+				if next.normal = cur.s.normal.step(c); next.normal < 0 {
+					continue // no policy ever sees such a path
+				}
+			}
 			for n, pt := range p.parts {
 				b := c
 				if pt.fold && 'A' <= b && b <= 'Z' {
@@ -266,7 +274,7 @@ func (p *product) walk(kind attrKind, visit func(string, bitset)) bool {
 
 // emptyAllowed says whether an attribute that is there can be empty text.
 func emptyAllowed(kind attrKind) bool {
-	return kind == attrHeader || kind == attrSNI || kind == attrClaim || kind == attrMetadata || kind == attrSubject
+	return kind == attrHeader || kind == attrSNI || kind == attrClaim || kind == attrMetadata || kind == attrWord || kind == attrSubject
 }
 
 func (p *product) accepts(s productState, nonEmpty bool, tmpl [][]positions) bitset {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"sort"
 	"strconv"
-	"strings"
 
 	"istio.io/api/annotation"
 	securityapi "istio.io/api/security/v1beta1"
@@ -97,7 +96,7 @@ func CompileRequestAuthentication(obj *securityv1.RequestAuthentication) (Reques
 			v.errorf(field, "has both jwks and jwksUri; jwks is used")
 		}
 		p.Rules = append(p.Rules, JWTRule{Issuer: r.GetIssuer(), Audiences: r.GetAudiences(),
-			Material: jwtMaterial(r), Location: jwtLocation(r), Forward: r.GetForwardOriginalToken()})
+			Material: jwtMaterial(r), Places: jwtPlaces(r), SpaceDelimited: r.GetSpaceDelimitedClaims(), Forward: r.GetForwardOriginalToken()})
 	}
 	p.digest = digestOf(p)
 	return p, v.problems
@@ -106,23 +105,27 @@ func CompileRequestAuthentication(obj *securityv1.RequestAuthentication) (Reques
 // jwtMaterial digests what decides which tokens a rule accepts, other than the issuer
 // and the audiences.
 func jwtMaterial(r *securityapi.JWTRule) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q", r.GetJwksUri(), r.GetJwks(), r.GetSpaceDelimitedClaims()))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q", r.GetJwksUri(), r.GetJwks()))
 	return hex.EncodeToString(sum[:6])
 }
 
-// jwtLocation names the places of a rule with custom places, empty for the default.
-func jwtLocation(r *securityapi.JWTRule) string {
-	var b strings.Builder
+// jwtPlaces names the places of a rule with custom places.
+func jwtPlaces(r *securityapi.JWTRule) []string {
+	var out []string
 	for _, h := range r.GetFromHeaders() {
-		fmt.Fprintf(&b, "header %s %s;", asciiLower(h.GetName()), h.GetPrefix())
+		p := "header:" + asciiLower(h.GetName())
+		if h.GetPrefix() != "" {
+			p += ":" + h.GetPrefix()
+		}
+		out = append(out, p)
 	}
 	for _, p := range r.GetFromParams() {
-		fmt.Fprintf(&b, "param %s;", p)
+		out = append(out, "param:"+p)
 	}
 	for _, c := range r.GetFromCookies() {
-		fmt.Fprintf(&b, "cookie %s;", c)
+		out = append(out, "cookie:"+c)
 	}
-	return strings.TrimSuffix(b.String(), ";")
+	return out
 }
 
 // CompilePeerAuthentication reads a PeerAuthentication.

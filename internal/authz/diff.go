@@ -305,17 +305,24 @@ func tokens(paths ...*path) []*Token {
 			if h.prog == nil || h.protocol != ProtocolHTTP {
 				continue
 			}
-			for _, r := range h.prog.jwt {
-				places[r.Location] = true
-				if k := [3]string{r.Issuer, r.Material, r.Location}; !seen[k] {
-					seen[k] = true
-					out = append(out, &Token{Valid: true, Issuer: r.Issuer, Location: r.Location, material: r.Material})
+			for i := range h.prog.jwt {
+				r := &h.prog.jwt[i]
+				list := r.Places
+				if len(list) == 0 {
+					list = []string{""}
+				}
+				for _, place := range list {
+					places[place] = true
+					if k := [3]string{r.Issuer, r.Material, place}; !seen[k] {
+						seen[k] = true
+						out = append(out, &Token{Valid: true, Issuer: r.Issuer, Place: place, material: r.Material})
+					}
 				}
 			}
 		}
 	}
-	for _, l := range sortedKeys(places) {
-		out = append(out, &Token{Location: l})
+	for _, p := range sortedKeys(places) {
+		out = append(out, &Token{Place: p})
 	}
 	return out
 }

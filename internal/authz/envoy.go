@@ -482,21 +482,20 @@ func badTemplate(p string) string {
 	segs := templateSegments(p)
 	any := false
 	for i, s := range segs {
+		rest, op := templateOperator(s)
+		last := i == len(segs)-1
 		switch {
-		case s == "*" || s == "**":
-			if any {
-				return "{**} is not the last operator"
-			}
-			any = s == "**"
-		case s == "":
-			if i != len(segs)-1 {
-				return "it has an empty segment"
-			}
-		default:
-			for j := 0; j < len(s); j++ {
-				if !literalByte(s[j]) {
-					return fmt.Sprintf("segment %q has a byte that no literal may have", s)
-				}
+		case op > 0 && any:
+			return "{**} is not the last operator"
+		case op > 0 && rest != "" && !last:
+			return fmt.Sprintf("segment %q has text behind an operator", s)
+		case op == 0 && rest == "" && !last:
+			return "it has an empty segment"
+		}
+		any = any || op == 2
+		for j := 0; j < len(rest); j++ {
+			if !literalByte(rest[j]) {
+				return fmt.Sprintf("segment %q has a byte that no literal may have", s)
 			}
 		}
 	}

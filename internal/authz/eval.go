@@ -2,7 +2,9 @@ package authz
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -30,7 +32,7 @@ func (p *program) readToken(t *Token) (visible *Token, rejected string, forward 
 	forward = true
 	for i := range p.jwt {
 		r := &p.jwt[i]
-		if r.Location != t.Location {
+		if !r.reads(t.Place) {
 			continue
 		}
 		reads = true
@@ -46,7 +48,7 @@ func (p *program) readToken(t *Token) (visible *Token, rejected string, forward 
 		case !r.audience(t):
 			why = "the token's audience is not accepted"
 		default:
-			visible = t
+			visible = r.normalize(t)
 		}
 		forward = forward && r.Forward
 	}
@@ -57,6 +59,41 @@ func (p *program) readToken(t *Token) (visible *Token, rejected string, forward 
 		return nil, "", true
 	}
 	return nil, why, false
+}
+
+// spaceDelimited says whether the text of a claim is split at spaces.
+func (r *JWTRule) spaceDelimited(claim string) bool {
+	return claim == "scope" || claim == "permission" || slices.Contains(r.SpaceDelimited, claim)
+}
+
+// normalize splits the claims that are lists separated by spaces, as Envoy's JWT filter
+// does before policies see them.
+func (r *JWTRule) normalize(t *Token) *Token {
+	var out *Token
+	for name, c := range t.Claims {
+		if !r.spaceDelimited(name) || len(c.Values) != 1 || !strings.Contains(c.Values[0], " ") {
+			continue
+		}
+		if out == nil {
+			cp := *t
+			cp.Claims = maps.Clone(t.Claims)
+			out = &cp
+		}
+		c.Values = strings.Fields(c.Values[0])
+		out.Claims[name] = c
+	}
+	if out == nil {
+		return t
+	}
+	return out
+}
+
+// reads says whether the rule looks for tokens in a place.
+func (r *JWTRule) reads(place string) bool {
+	if len(r.Places) == 0 {
+		return place == "" || place == "param:access_token"
+	}
+	return slices.Contains(r.Places, place)
 }
 
 func (r *JWTRule) audience(t *Token) bool {
@@ -74,7 +111,7 @@ func (r *JWTRule) audience(t *Token) bool {
 }
 
 func (e *evaluation) view(h *hop) *view {
-	v := &view{port: h.port, http: h.protocol == ProtocolHTTP, req: e.req}
+	v := &view{port: h.port, http: h.protocol == ProtocolHTTP, req: e.req, path: pathOnly(normalizePath(e.req.Path))}
 	switch h.who {
 	case whoCaller:
 		v.id = e.caller
@@ -84,6 +121,9 @@ func (e *evaluation) view(h *hop) *view {
 	v.sourceIP = address(e.req.SourceIP)
 	if h.viaWaypoint {
 		v.sourceIP = address(e.req.WaypointIP)
+	}
+	if h.inner {
+		v.sourceIP = netip.Addr{}
 	}
 	v.remoteIP = address(e.req.RemoteIP)
 	v.dest = address(e.req.PodIP)
@@ -109,6 +149,11 @@ func (c *cube) match(v *view) bool {
 		}
 	}
 	return true
+}
+
+// asksAuthorizer says that the cube denies only what an external authorizer refuses.
+func (c *cube) asksAuthorizer() bool {
+	return len(c.lits) > 0 && c.lits[len(c.lits)-1].attr.kind == attrRefused
 }
 
 // at evaluates one enforcement point, with every reason.
@@ -164,7 +209,7 @@ func (e *evaluation) rules(p *program, v *view, out *Hop) bool {
 			seen[k] = true
 			denied = true
 			why := "the rule matches: " + c.words()
-			if c.policy.action == ActionCustom {
+			if c.asksAuthorizer() {
 				why = "the external authorizer refuses it, " + c.words()
 			}
 			out.Reasons = append(out.Reasons, Reason{Policy: c.policy.key, Rule: c.rule, Effect: EffectDenied, Why: why})

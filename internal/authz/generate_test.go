@@ -334,7 +334,7 @@ func (g gen) attributes(r *Request) {
 			t.Claims["a"] = Claim{Object: map[string]Claim{"b": {Values: some(g, 2, []string{"admin", "dev", "v1", "z"})}}}
 		}
 		if g.chance(10) {
-			t.Location = "header x-jwt "
+			t.Place = "header:x-jwt"
 		}
 		r.JWT = t
 	}

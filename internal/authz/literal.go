@@ -27,6 +27,8 @@ const (
 	attrRefused
 	// attrSubject is the sub claim on its own, once the issuer is known.
 	attrSubject
+	// attrWord is an element of a claim that is a list separated by spaces.
+	attrWord
 	// attrToken is the token itself: rejected by the JWT filter or not.
 	attrToken
 )
@@ -74,8 +76,10 @@ type policyID struct {
 
 // view is a request as one enforcement point sees it.
 type view struct {
-	id                       identity
-	port                     uint16
+	id   identity
+	port uint16
+	// path is normalized, without query and fragment.
+	path                     string
 	http                     bool
 	sourceIP, remoteIP, dest netip.Addr
 	req                      *Request
@@ -114,7 +118,7 @@ func (l *literal) any(v *view) bool {
 	case attrMethod:
 		return v.http && anyString(l.pats, v.req.Method, v.req.Method != "")
 	case attrPath:
-		return v.http && anyString(l.pats, pathOnly(v.req.Path), v.req.Path != "")
+		return v.http && anyString(l.pats, v.path, v.path != "")
 	case attrHost:
 		return v.http && anyString(l.pats, v.req.Host, v.req.Host != "")
 	case attrHeader:

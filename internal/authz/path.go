@@ -25,6 +25,9 @@ type hop struct {
 	// vip says that the destination address is the service's and not the pod's;
 	// viaWaypoint that the source address is a waypoint's.
 	vip, viaWaypoint bool
+	// inner is a waypoint behind its HBONE termination: the peer there is Envoy's own
+	// internal listener, so that source.ip has no address and never matches.
+	inner bool
 }
 
 // path is how a call travels. Failed and unknown, when set, override the hops.
@@ -164,7 +167,7 @@ func (m *model) throughWaypoint(p *path, wp *Waypoint, t target, proto Protocol)
 	if m.cfg.LayeredWaypointPolicies {
 		p.hops = append(p.hops, hop{point: PointWaypoint, where: ref, who: whoCaller, port: hbonePort, protocol: ProtocolTCP, prog: m.waypointL4(wp)})
 	}
-	h := hop{point: PointWaypoint, where: ref, who: whoCaller, port: t.port, protocol: proto}
+	h := hop{point: PointWaypoint, where: ref, who: whoCaller, port: t.port, protocol: proto, inner: true}
 	var svc *Service
 	if t.addressing == ByService {
 		svc, h.port, h.vip = t.svc, t.svcPort, true

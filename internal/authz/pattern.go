@@ -160,6 +160,16 @@ func literalByte(c byte) bool {
 	return strings.IndexByte("-._~%!$&'()+,;:@=", c) >= 0
 }
 
+// templateOperator splits a segment into its operator, 1 for * and 2 for **, and the
+// literal text; Envoy allows text behind an operator in the last segment.
+func templateOperator(seg string) (rest string, op int) {
+	for op < 2 && strings.HasPrefix(seg, "*") {
+		seg = seg[1:]
+		op++
+	}
+	return seg, op
+}
+
 // templateRegexp is the regular expression that Envoy makes of a template
 // (source/extensions/path/uri_template_lib/uri_template_internal.cc).
 func templateRegexp(segs []string) *regexp.Regexp {
@@ -169,14 +179,14 @@ func templateRegexp(segs []string) *regexp.Regexp {
 	b.WriteString("^")
 	for _, s := range segs {
 		b.WriteString("/")
-		switch s {
-		case "*":
+		rest, op := templateOperator(s)
+		switch op {
+		case 1:
 			b.WriteString(one)
-		case "**":
+		case 2:
 			b.WriteString(many)
-		default:
-			b.WriteString(regexp.QuoteMeta(s))
 		}
+		b.WriteString(regexp.QuoteMeta(rest))
 	}
 	b.WriteString("$")
 	re, err := regexp.Compile(b.String())
@@ -209,15 +219,15 @@ func newTemplateMachine(segs []string) *templateMachine {
 	t := &templateMachine{}
 	for _, s := range segs {
 		t.ops = append(t.ops, templateOp{lit: '/'})
-		switch s {
-		case "*":
+		rest, op := templateOperator(s)
+		switch op {
+		case 1:
 			t.ops = append(t.ops, templateOp{class: '1'}, templateOp{class: 's'})
-		case "**":
+		case 2:
 			t.ops = append(t.ops, templateOp{class: 'm'})
-		default:
-			for i := 0; i < len(s); i++ {
-				t.ops = append(t.ops, templateOp{lit: s[i]})
-			}
+		}
+		for i := 0; i < len(rest); i++ {
+			t.ops = append(t.ops, templateOp{lit: rest[i]})
 		}
 	}
 	return t

@@ -125,8 +125,13 @@ type JWTRule struct {
 	// Material digests where the keys and the token come from: two rules of one issuer
 	// accept the same tokens when it is equal.
 	Material string
-	// Location names where the token is looked for, when not in the default places.
-	Location string
+	// Places are where the token is looked for: header:NAME, header:NAME:PREFIX,
+	// param:NAME, cookie:NAME. None means the default, the Authorization header and the
+	// access_token parameter.
+	Places []string
+	// SpaceDelimited are further claims whose text is a list separated by spaces, as scope
+	// and permission always are.
+	SpaceDelimited []string
 	// Forward keeps the token in the request; otherwise the next proxy does not see it.
 	Forward bool
 }

@@ -305,22 +305,53 @@ func (ps *programs) addCustom(p *program, cfg Config, cfgKey string, pol *Author
 		p.addRules(c, ActionDeny)
 		return
 	}
+	if pol.DryRun && cfg.minor() < 31 {
+		p.setUnknown(pol.Key(), "what a dry-run CUSTOM policy does before 1.31 is not modelled")
+		return
+	}
 	if pol.DryRun {
-		p.setUnknown(pol.Key(), "a dry-run CUSTOM policy is enforced in part; what it does is not modelled")
+		// istiod 1.31 puts its rules where Envoy enforces them as a DENY, although it means
+		// to only log them; seen with a stock Envoy.
+		p.note(pol.Key(), -1, EffectDenied, "dry-run on a CUSTOM policy: Envoy denies what it matches")
+		p.addRules(beforeAuthentication(c, nil), ActionDeny)
 		return
 	}
 	refused := ps.in.literal(literal{attr: attr{attrRefused, pol.Provider}, field: "provider " + pol.Provider})
-	guarded := &compiledRules{id: c.id}
+	p.addRules(beforeAuthentication(c, refused), ActionCustom)
+}
+
+// beforeAuthentication gives the rules of a CUSTOM policy as they are enforced: in front
+// of the JWT filter, where no claim is known yet, and with a further literal.
+func beforeAuthentication(c *compiledRules, and *literal) *compiledRules {
+	out := &compiledRules{id: c.id}
 	for _, r := range c.rules {
 		g := r
-		g.cubes = make([]*cube, 0, len(r.cubes))
+		g.cubes = nil
 		for _, cu := range r.cubes {
-			lits := append(append([]*literal(nil), cu.lits...), refused)
-			g.cubes = append(g.cubes, &cube{policy: cu.policy, rule: cu.rule, lits: lits})
+			if lits, ok := withoutToken(cu.lits); ok {
+				if and != nil {
+					lits = append(lits, and)
+				}
+				g.cubes = append(g.cubes, &cube{policy: cu.policy, rule: cu.rule, lits: lits})
+			}
 		}
-		guarded.rules = append(guarded.rules, g)
+		out.rules = append(out.rules, g)
 	}
-	p.addRules(guarded, ActionCustom)
+	return out
+}
+
+// withoutToken decides the literals about a token as for a request without one.
+func withoutToken(lits []*literal) ([]*literal, bool) {
+	var out []*literal
+	for _, l := range lits {
+		switch {
+		case l.attr.kind != attrClaim && l.attr.kind != attrRequestPrincipal:
+			out = append(out, l)
+		case !l.negate:
+			return nil, false
+		}
+	}
+	return out, true
 }
 
 // key identifies the parts of a Config that compiled programs depend on.
@@ -331,6 +362,6 @@ func (c Config) key() string {
 		provs = append(provs, fmt.Sprintf("%q%v", e.Name, e.TCP))
 	}
 	sort.Strings(provs)
-	return fmt.Sprintf("|%q %q %q %v %v %v %q %v|", c.root(), c.trustDomain(), aliases, c.minor() >= 29, c.AmbientDryRun,
+	return fmt.Sprintf("|%q %q %q %d %v %v %q %v|", c.root(), c.trustDomain(), aliases, c.minor(), c.AmbientDryRun,
 		c.MultipleCustomProviders, provs, c.ExtensionProviders == nil)
 }

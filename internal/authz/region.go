@@ -55,6 +55,8 @@ type side struct {
 	deny    [][]pending
 	// allows has one entry per point with ALLOW policies; one cube of each must match.
 	allows [][][]pending
+	// words are claims that JWT rules on the way split at spaces.
+	words []string
 }
 
 // fold specialises one world's path to a caller and a token.
@@ -149,7 +151,7 @@ func (s *side) token(p *program, t *Token) (visible *Token, rejected, forward bo
 	forward = true
 	for i := range p.jwt {
 		r := &p.jwt[i]
-		if r.Location != t.Location {
+		if !r.reads(t.Place) {
 			continue
 		}
 		reads = true
@@ -157,6 +159,7 @@ func (s *side) token(p *program, t *Token) (visible *Token, rejected, forward bo
 			continue
 		}
 		visible, forward = t, forward && r.Forward
+		s.words = append(s.words, r.SpaceDelimited...)
 		free = free || len(r.Audiences) == 0
 		for _, a := range r.Audiences {
 			audiences = append(audiences, &pattern{kind: patExact, text: a})
@@ -194,6 +197,9 @@ func (l *literal) specialise(v *view, h *hop) (truth, open bool, p pending) {
 	case attrIdentity, attrPort, attrToken:
 		return l.match(v), false, p
 	case attrSourceIP:
+		if h.inner {
+			return l.negate, false, p
+		}
 		if h.viaWaypoint {
 			p.key.place = placeWaypoint
 		}
@@ -247,6 +253,8 @@ type problem struct {
 	cubes [][]lit // by content
 	ids   map[string]int32
 	sides [2]sideState
+	// words are the claims that are lists separated by spaces.
+	words map[string]bool
 	// tooLarge names the attribute whose classes could not be enumerated.
 	tooLarge string
 }
@@ -273,7 +281,7 @@ type classCache struct {
 }
 
 func newProblem(sides [2]side, env *environment) *problem {
-	p := &problem{ids: map[string]int32{}}
+	p := &problem{ids: map[string]int32{}, words: map[string]bool{"scope": true, "permission": true}}
 	byVar := map[variableKey][]*pattern{}
 	index := map[variableKey]map[string]int{}
 	var order []variableKey
@@ -292,6 +300,9 @@ func newProblem(sides [2]side, env *environment) *problem {
 		}
 	}
 	for _, s := range sides {
+		for _, w := range s.words {
+			p.words[w] = true
+		}
 		for _, c := range s.deny {
 			collect(c)
 		}
@@ -353,7 +364,11 @@ func (b *problemBuilder) addVariables(k variableKey, pats []*pattern, env *envir
 		b.p.vars = append(b.p.vars, variable{attr: k.attr, place: k.place, classes: addressClasses(pats, known)})
 		return true
 	}
-	classes, ok := env.stringClasses(k.attr, pats)
+	a := k.attr
+	if a.kind == attrClaim && b.p.words[a.name] {
+		a.kind = attrWord
+	}
+	classes, ok := env.stringClasses(a, pats)
 	if !ok {
 		return false
 	}
