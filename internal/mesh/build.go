@@ -17,6 +17,8 @@ type builder struct {
 	webhooks []*webhook
 	// assumedWebhooks tells that the snapshot has no injector webhook and the chart's rules stand in.
 	assumedWebhooks bool
+	// enablement are istio-cni's configured selectors, nil for the default rule.
+	enablement []enablement
 
 	index *workloadIndex
 	hosts *hostIndex

@@ -8,17 +8,21 @@ import (
 // order of Mesh.Workloads. None means that no workload runs as it.
 func (m *Mesh) Callers(namespace, serviceAccount string) []authz.Caller {
 	var out []authz.Caller
-	seen := map[Mode]bool{}
+	seen := map[authz.Mode]bool{}
 	for _, w := range m.Workloads {
 		if w.Namespace != namespace || w.ServiceAccount != serviceAccount || w.Role != Application && w.Role != Gateway {
 			continue
 		}
-		if seen[w.Mode] {
+		mode := authz.Mode(w.Mode)
+		if w.Role == Gateway {
+			mode = authz.ModeSidecar
+		}
+		if seen[mode] {
 			continue
 		}
-		seen[w.Mode] = true
+		seen[mode] = true
 		ref := authzRef(w.Ref)
-		out = append(out, authz.Caller{Principal: w.Principal, Workload: &ref, Mode: authz.Mode(w.Mode)})
+		out = append(out, authz.Caller{Principal: w.Principal, Workload: &ref, Mode: mode})
 	}
 	return out
 }

@@ -148,7 +148,8 @@ const (
 	SidecarConnectionPool Feature = "sidecar-connection-pool"
 	// RegistryOnly: outboundTrafficPolicy REGISTRY_ONLY from mesh config or a Sidecar (istio/istio#54281).
 	RegistryOnly Feature = "registry-only"
-	// ExportTo: a ServiceEntry or Service visible to some namespaces only; ztunnel ignores it (#55163).
+	// ExportTo: a ServiceEntry or Service visible to some namespaces only, which ztunnel ignores (#55163);
+	// or, Inbound, a route or traffic policy that only some namespaces have, which a waypoint applies for all.
 	ExportTo Feature = "export-to"
 	// EgressServiceEntry: a MESH_EXTERNAL ServiceEntry visible to the workload's namespace. Recorded on
 	// the ServiceEntry's own namespace only, where somebody wrote it for these workloads.

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 )
 
 // decideMode fixes the mode in effect and the one after a restart. What pods show comes first: labels
@@ -94,7 +95,9 @@ func (b *builder) podMode(p *corev1.Pod, ns *namespace) Mode {
 	}
 	switch {
 	case p.Spec.HostNetwork:
-		return None // redirection would need a network namespace of its own
+		// Redirection needs a network namespace of its own. istio-cni 1.27 to 1.30 did not check before it
+		// annotated (release note 61168), so the annotation proves nothing here.
+		return None
 	case p.Annotations[AnnotationRedirection] != "":
 		return Ambient
 	case p.Status.Phase == corev1.PodPending && b.enrols(p.Namespace, ns.labels, p.Labels):
@@ -134,6 +137,9 @@ func sidecarField(p *corev1.Pod) string {
 // injector took is never enrolled (cni/pkg/util/enablement_selector.go podHasSidecar).
 func (b *builder) derivedMode(w *Workload, ns *namespace, inj injection) (Mode, []Because) {
 	why := inj.why
+	if ns.object == nil {
+		why = append(slices.Clip(why), Because{Text: "the Namespace object is not in the input, so its labels are not known and none are assumed", Evidence: Evidence{Object: ns.ref}})
+	}
 	if kind := templateSidecar(w.Template); kind != NoSidecar && w.Kind != kPod && !w.orphan {
 		return Sidecar, append([]Because{{Text: "the template already holds a sidecar", Evidence: evidence(w.Ref, w.templateField("spec"), ProxyContainer)}}, why...)
 	}
@@ -165,14 +171,18 @@ func (b *builder) derivedMode(w *Workload, ns *namespace, inj injection) (Mode, 
 	return Ambient, why
 }
 
-// enrols is istio-cni's rule for a pod without sidecar: the pod says ambient, or its namespace does and
-// the pod does not say none. Any other value on a pod, such as sidecar, says nothing. Excluded
-// namespaces count from 1.30 on (release note 59295).
+// enrols is istio-cni's rule for a pod without sidecar: its configured selectors (1.27 on), else the
+// default ones. Excluded namespaces count from 1.30 on (release note 59295).
 func (b *builder) enrols(name string, ns, pod map[string]string) bool {
 	if s := &b.mesh.Settings; (s.Minor == 0 || s.Minor >= 30) && slices.Contains(s.ExcludedNamespaces, name) {
 		return false
 	}
-	return EnrolledByLabels(ns, pod)
+	if b.enablement == nil {
+		return EnrolledByLabels(ns, pod)
+	}
+	return slices.ContainsFunc(b.enablement, func(e enablement) bool {
+		return e.pods.Matches(labels.Set(pod)) && e.namespaces.Matches(labels.Set(ns))
+	})
 }
 
 // decideVM settles a workload outside Kubernetes: it has an agent when it says so by label, or has an

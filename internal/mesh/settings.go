@@ -3,11 +3,12 @@ package mesh
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
 )
 
 // Settings are the mesh-wide facts. Known is false where the snapshot holds no mesh configuration and
@@ -187,15 +188,44 @@ func (b *builder) readNodeAgents() {
 		}
 	}
 	for _, cm := range snapshot.All[*corev1.ConfigMap](b.snap) {
-		list, ok := cm.Data["EXCLUDE_NAMESPACES"]
-		if !ok || !strings.Contains(cm.Name, "cni") {
-			continue
-		}
-		for ns := range strings.SplitSeq(list, ",") {
-			if ns = strings.TrimSpace(ns); ns != "" && !slices.Contains(s.ExcludedNamespaces, ns) {
-				s.ExcludedNamespaces = append(s.ExcludedNamespaces, ns)
-			}
+		if cm.Name == cniConfigMap {
+			b.readCNIConfig(cm)
 		}
 	}
 	slices.Sort(s.ExcludedNamespaces)
+}
+
+// cniConfigMap is the ConfigMap of the istio-cni chart.
+const cniConfigMap = "istio-cni-config"
+
+// enablement is one pair of selectors of istio-cni: a pod is enrolled when one pair selects it.
+type enablement struct{ pods, namespaces selector }
+
+// readCNIConfig reads whom istio-cni enrols (istio-cni templates/configmap-cni.yaml).
+func (b *builder) readCNIConfig(cm *corev1.ConfigMap) {
+	s := &b.mesh.Settings
+	for _, ns := range splitList(cm.Data["EXCLUDE_NAMESPACES"]) {
+		if !slices.Contains(s.ExcludedNamespaces, ns) {
+			s.ExcludedNamespaces = append(s.ExcludedNamespaces, ns)
+		}
+	}
+	text := cm.Data["AMBIENT_ENABLEMENT_SELECTOR"]
+	if text == "" {
+		return
+	}
+	var pairs []struct {
+		PodSelector       *metav1.LabelSelector `json:"podSelector"`
+		NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector"`
+	}
+	err := yaml.Unmarshal([]byte(text), &pairs)
+	for _, p := range pairs {
+		pods, err1 := selectorOf(p.PodSelector)
+		namespaces, err2 := selectorOf(p.NamespaceSelector)
+		err = cmp.Or(err, err1, err2)
+		b.enablement = append(b.enablement, enablement{pods, namespaces})
+	}
+	if err != nil {
+		b.enablement = nil
+		b.problem(refOf(kindConfigMap, cm), "data.AMBIENT_ENABLEMENT_SELECTOR", "not readable, the default rule is assumed: "+err.Error())
+	}
 }

@@ -42,6 +42,10 @@ func (b *builder) attachVirtualServices() {
 // concern the clients: those of the object's own namespace, for whom somebody wrote it.
 func (b *builder) attachRoute(r *Policy, hosts, exportTo []string, crossing Feature, features []found) {
 	features = append(features, b.unknownFields(r)...)
+	if list := exportList(exportTo); list != nil {
+		// A waypoint would apply it for every client.
+		features = append(features, found{ExportTo, Inbound, []Evidence{evidence(r.Ref, "spec.exportTo", strings.Join(list, ", "))}})
+	}
 	seen := map[*Service]bool{}
 	client := false
 	for i, host := range hosts {

@@ -142,6 +142,7 @@ func (m *Mesh) authzWorkload(w *Workload, mode Mode, overridden bool) authz.Work
 		out.Role = authz.RoleApplication
 	case Gateway:
 		out.Role = authz.RoleGateway
+		out.Mode = authz.ModeSidecar // an Envoy with an identity, whatever is in front of it
 		out.Gateway = w.Labels[LabelGatewayName]
 	case Waypoint:
 		out.Role = authz.RoleWaypoint
