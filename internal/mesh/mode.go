@@ -21,7 +21,7 @@ func (b *builder) decideMode(w *Workload) {
 	w.AfterRestart, w.AfterRestartWhy = b.derivedMode(w, ns, inj)
 	if w.Role != Application {
 		w.Mode, w.AfterRestart = None, None
-		w.Why = []Because{{Text: "a " + string(w.Role) + " is part of the mesh itself; its proxy is no sidecar", Evidence: Evidence{Object: w.Ref}}}
+		w.Why = []Because{{Text: "part of the mesh itself (" + string(w.Role) + "): its proxy is no sidecar", Evidence: Evidence{Object: w.Ref}}}
 		w.AfterRestartWhy = w.Why
 		b.readProxy(w, inj)
 		return

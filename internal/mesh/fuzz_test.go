@@ -1,0 +1,54 @@
+package mesh_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/sidestep-mesh/sidestep/internal/authz"
+	"github.com/sidestep-mesh/sidestep/internal/mesh"
+	"github.com/sidestep-mesh/sidestep/internal/meshtest"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+)
+
+// FuzzBuild: whatever loads gives a mesh, the same one twice, and a world that equals itself.
+func FuzzBuild(f *testing.F) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(files) == 0 {
+		f.Fatalf("no situations: %v", err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, part := range txtar.Parse(data).Files {
+			if part.Name == "input.yaml" {
+				f.Add(string(part.Data))
+			}
+		}
+	}
+	f.Add(base + "---\n" + routed(", match: [null, {uri: null}], retries: null"))
+	f.Add(base + "---\n" + authzPolicy("shop", "{rules: [null, {from: [null], to: [{}], when: [null]}], targetRefs: [null]}"))
+	f.Add(base + "---\n" + onCart("trafficPolicy: {portLevelSettings: [null]}, subsets: [null]"))
+	f.Fuzz(func(t *testing.T, yaml string) {
+		s := snapshot.Load(snapshot.Stream("fuzz", strings.NewReader(yaml)))
+		m := mesh.Build(s)
+		if !slices.Equal(meshtest.Facts(m), meshtest.Facts(mesh.Build(s))) {
+			t.Fatal("two builds of one snapshot differ")
+		}
+		world := mesh.AuthzWorld(m, nil)
+		if len(m.Workloads) > 20 || len(m.Authorization.Authorization) > 20 {
+			return // the comparison below is quadratic and not what is tested here
+		}
+		for _, d := range authz.Diff(&world, &world, authz.Options{}).Divergences {
+			if d.Before.Decision != authz.DecisionUnknown {
+				t.Fatalf("a world differs from itself: %s", d.Words)
+			}
+		}
+	})
+}
