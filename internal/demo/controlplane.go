@@ -178,8 +178,21 @@ func waypoint(namespace string) *gatewayv1.Gateway {
 	}
 }
 
-// waypointPods is the Deployment that istiod makes for a waypoint.
-func waypointPods(namespace string) *appsv1.Deployment {
+// waypointPod is one ready pod of a waypoint.
+func waypointPod(d *appsv1.Deployment, ordinal int) *corev1.Pod {
+	t := d.Spec.Template.DeepCopy()
+	controller := true
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: d.Namespace, Name: fmt.Sprintf("%s-%s-%d", d.Name, templateHash, ordinal), Labels: t.Labels,
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: d.Name + "-" + templateHash, Controller: &controller}}},
+		Spec: t.Spec,
+		Status: corev1.PodStatus{Phase: corev1.PodRunning,
+			Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}},
+	}
+}
+
+// waypointDeployment is what istiod makes for a waypoint.
+func waypointDeployment(namespace string) *appsv1.Deployment {
 	replicas := int32(2)
 	labels := map[string]string{
 		"gateway.networking.k8s.io/gateway-name": "waypoint", "gateway.networking.k8s.io/gateway-class-name": "istio-waypoint",

@@ -31,7 +31,11 @@ var namespaceExtras = map[string]func(*builder, *corev1.Namespace){
 	},
 	// A waypoint for the services that ask for it.
 	"waypoint": func(b *builder, ns *corev1.Namespace) {
-		b.add(ns.Name, "waypoint", waypoint(ns.Name), waypointPods(ns.Name))
+		d := waypointDeployment(ns.Name)
+		b.add(ns.Name, "waypoint", waypoint(ns.Name), d)
+		for i := range int(*d.Spec.Replicas) {
+			b.add(ns.Name, "pods", waypointPod(d, i))
+		}
 	},
 	// An owner's wish that the findings contradict for some workloads.
 	"wants-ambient": func(_ *builder, ns *corev1.Namespace) {

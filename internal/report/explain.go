@@ -97,28 +97,31 @@ var explainHeads = map[string]string{
 	"none":     "Good to know",
 }
 
-// Find returns the workloads that a user may mean by NAME, KIND/NAME, NAMESPACE/NAME or
-// NAMESPACE/KIND/NAME, kinds also by their short names.
+// Find returns the workloads that a user may mean; see Means.
 func (r *AuditReport) Find(what string) []*Workload {
-	parts := strings.Split(what, "/")
 	var out []*Workload
 	for i := range r.Workloads {
-		w := &r.Workloads[i]
-		isKind := func(s string) bool { return lower(s) == lower(w.Kind) || lower(s) == shortKind(w.Kind) }
-		ok := false
-		switch len(parts) {
-		case 1:
-			ok = parts[0] == w.Name
-		case 2:
-			ok = parts[1] == w.Name && (parts[0] == w.Namespace || isKind(parts[0]))
-		case 3:
-			ok = parts[0] == w.Namespace && isKind(parts[1]) && parts[2] == w.Name
-		}
-		if ok {
+		if w := &r.Workloads[i]; Means(what, w.Namespace, w.Kind, w.Name) {
 			out = append(out, w)
 		}
 	}
 	return out
+}
+
+// Means tells whether a user who writes NAME, KIND/NAME, NAMESPACE/NAME or NAMESPACE/KIND/NAME, kinds also
+// by their short names, may mean a workload.
+func Means(what, namespace, kind, name string) bool {
+	isKind := func(s string) bool { return lower(s) == lower(kind) || lower(s) == shortKind(kind) }
+	parts := strings.Split(what, "/")
+	switch len(parts) {
+	case 1:
+		return parts[0] == name
+	case 2:
+		return parts[1] == name && (parts[0] == namespace || isKind(parts[0]))
+	case 3:
+		return parts[0] == namespace && isKind(parts[1]) && parts[2] == name
+	}
+	return false
 }
 
 // Rule returns the rule of a code, in any case.
