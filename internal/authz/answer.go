@@ -174,9 +174,13 @@ type Reason struct {
 type Kind string
 
 // Kinds. Weaker: a request that was denied is now allowed, or can no longer be told.
+// Authenticated is the one exception: the request was denied only because the caller's
+// identity was not seen (a sidecar that addresses a pod directly speaks plaintext); now
+// it is seen, and the policies of before allow this caller this request.
 const (
-	Weaker   Kind = "weaker"
-	Stricter Kind = "stricter"
+	Weaker        Kind = "weaker"
+	Stricter      Kind = "stricter"
+	Authenticated Kind = "authenticated"
 )
 
 // Divergence is a request that tells two worlds apart.

@@ -128,8 +128,17 @@ func (c *callers) addNamed(before, after *model, byNamespace map[string]map[call
 			}
 		}
 	}
+	waypoints := map[string]bool{}
+	for _, m := range []*model{before, after} {
+		for i := range m.w.Waypoints {
+			waypoints[m.w.Waypoints[i].Principal(m.cfg)] = true
+		}
+	}
 	for _, ex := range sortedKeys(examples) {
 		id := makeIdentity(strings.Replace(ex, exampleTD, after.cfg.trustDomain(), 1))
+		if waypoints[id.principal] {
+			continue // a waypoint makes no calls of its own
+		}
 		pairs := byNamespace[id.ns]
 		if len(pairs) == 0 {
 			if common == (callerPair{}) {

@@ -258,8 +258,8 @@ func (d *comparison) matchers(paths ...*path) []*idMatcher {
 	for _, p := range paths {
 		for i := range p.hops {
 			h := &p.hops[i]
-			if h.who != whoCaller || h.prog == nil {
-				continue
+			if h.who == whoWaypoint || h.prog == nil {
+				continue // what nobody's identity is asked about matters to the named path
 			}
 			for _, m := range d.identityQuestions(h.prog) {
 				if !slices.Contains(out, m) {
@@ -329,12 +329,18 @@ func tokens(paths ...*path) []*Token {
 
 // solve searches one scenario and records what it finds.
 func (d *comparison) solve(pair callerPair, c callerClass, t, u target, proto Protocol, p *[2]path, tok *Token) {
-	sides := [2]side{fold(&p[0], c.rep.id, tok), fold(&p[1], c.rep.id, tok)}
+	sides := [3]side{fold(&p[0], c.rep.id, tok), fold(&p[1], c.rep.id, tok)}
+	named, gains := p[0].named(pair, c.rep.id)
+	if gains {
+		sides[sideNamed] = fold(&named, c.rep.id, tok)
+	} else {
+		sides[sideNamed] = side{verdict: Deny}
+	}
 	found := &finding{d: d, pair: pair, class: c, target: t, after: u, proto: proto, paths: p, token: tok}
-	if sides[0].verdict != "" && sides[1].verdict != "" {
+	if sides[sideBefore].verdict != "" && sides[sideAfter].verdict != "" && sides[sideNamed].verdict != "" {
 		d.regions++
-		if differ(sides[0].verdict, sides[1].verdict) {
-			found.record(nil, nil)
+		if differ(sides[sideBefore].verdict, sides[sideAfter].verdict) {
+			found.record(nil, nil, sides[sideNamed].verdict)
 		}
 		return
 	}
@@ -345,8 +351,8 @@ func (d *comparison) solve(pair callerPair, c callerClass, t, u target, proto Pr
 		return
 	}
 	kept := 0
-	s := search{p: prob, leaf: func(assign []int, _, _ Decision) bool {
-		found.record(prob, assign)
+	s := search{p: prob, leaf: func(assign []int, verdicts [3]Decision) bool {
+		found.record(prob, assign, verdicts[sideNamed])
 		kept++
 		return kept < d.opts.PerScenario*8
 	}}

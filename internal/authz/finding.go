@@ -122,7 +122,7 @@ func addClaim(t *Token, path []string, element string) {
 }
 
 // record keeps a region's divergence, joined with those of the same cause.
-func (f *finding) record(prob *problem, assign []int) {
+func (f *finding) record(prob *problem, assign []int, named Decision) {
 	r := f.request(prob, assign)
 	ra, rb := r, r
 	rb.Protocol, ra.Protocol = effective(f.target, f.proto), effective(f.after, f.proto)
@@ -133,7 +133,14 @@ func (f *finding) record(prob *problem, assign []int) {
 		// proven, and that is what is said.
 		after.Decision, after.Why = DecisionUnknown, "the comparison contradicts itself here; please report it"
 	}
-	f.keep(r, before, after)
+	kind := Weaker
+	switch {
+	case after.Decision == Deny:
+		kind = Stricter
+	case before.Decision == Deny && after.Decision == Allow && named == Allow:
+		kind = Authenticated
+	}
+	f.keep(kind, r, before, after)
 }
 
 // tooLarge records that a scenario could not be decided.
@@ -143,14 +150,10 @@ func (f *finding) tooLarge(why string) {
 	rb.Protocol = effective(f.target, f.proto)
 	before := f.d.worlds[0].follow(&f.paths[0], &rb, f.class.rep.id, nil)
 	f.d.note("%s: %s; counted as weaker", f.target.destination().words(), why)
-	f.keep(r, before, Answer{Decision: DecisionUnknown, By: PointNobody, Why: "too large to compare: " + why})
+	f.keep(Weaker, r, before, Answer{Decision: DecisionUnknown, By: PointNobody, Why: "too large to compare: " + why})
 }
 
-func (f *finding) keep(r Request, before, after Answer) {
-	kind := Weaker
-	if after.Decision == Deny {
-		kind = Stricter
-	}
+func (f *finding) keep(kind Kind, r Request, before, after Answer) {
 	key := groupKey{kind, f.pair, f.target.w.Ref, f.target.port, before.Route + "|" + after.Route,
 		string(before.Decision) + string(before.By) + before.Policy, string(after.Decision) + string(after.By) + after.Policy}
 	if i, ok := f.d.groups[key]; ok {
@@ -180,6 +183,8 @@ func (dv *Divergence) join(r Request, before, after Answer, f *finding) {
 	}
 }
 
+var kindRank = map[Kind]int{Weaker: 0, Stricter: 1, Authenticated: 2}
+
 func sortDivergences(ds []Divergence) {
 	for i := range ds {
 		ds[i].Words = ds[i].Request.words()
@@ -187,7 +192,7 @@ func sortDivergences(ds []Divergence) {
 	sort.SliceStable(ds, func(i, j int) bool {
 		a, b := &ds[i], &ds[j]
 		if a.Kind != b.Kind {
-			return a.Kind == Weaker
+			return kindRank[a.Kind] < kindRank[b.Kind]
 		}
 		if x, y := a.Request.To.Workload, b.Request.To.Workload; x != y {
 			return lessRef(x, y)

@@ -242,3 +242,21 @@ func protocols(declared Protocol) []Protocol {
 	}
 	return []Protocol{ProtocolHTTP, ProtocolTCP}
 }
+
+// named is the path as it would be if the caller's identity were seen at every point
+// that sees none; it reports whether there is such a point and the caller has one.
+func (p *path) named(pair callerPair, id identity) (path, bool) {
+	if id.principal == "" || pair.before.mode == ModeNone {
+		return path{}, false
+	}
+	q := *p
+	q.hops = append([]hop(nil), p.hops...)
+	gains := false
+	for i := range q.hops {
+		if q.hops[i].who == whoNobody && !q.hops[i].viaWaypoint {
+			q.hops[i].who = whoCaller
+			gains = true
+		}
+	}
+	return q, gains
+}

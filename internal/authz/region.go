@@ -252,7 +252,7 @@ type problem struct {
 	vars  []variable
 	cubes [][]lit // by content
 	ids   map[string]int32
-	sides [2]sideState
+	sides [3]sideState
 	// words are the claims that are lists separated by spaces.
 	words map[string]bool
 	// tooLarge names the attribute whose classes could not be enumerated.
@@ -280,7 +280,7 @@ type classCache struct {
 	strings map[string][]class
 }
 
-func newProblem(sides [2]side, env *environment) *problem {
+func newProblem(sides [3]side, env *environment) *problem {
 	p := &problem{ids: map[string]int32{}, words: map[string]bool{"scope": true, "permission": true}}
 	byVar := map[variableKey][]*pattern{}
 	index := map[variableKey]map[string]int{}

@@ -17,12 +17,20 @@ type search struct {
 	assign []int
 	seen   map[string]bool
 	nodes  int
-	// leaf is told about each region, with the classes of its variables and the two
+	// leaf is told about each region, with the classes of its variables and the
 	// decisions; it returns false to stop.
-	leaf  func(assign []int, before, after Decision) bool
+	leaf  func(assign []int, verdicts [3]Decision) bool
 	stop  bool
 	large bool
 }
+
+// The sides of a problem: the two worlds, and the first world as it would be if the
+// caller's identity were seen wherever the caller has one.
+const (
+	sideBefore = iota
+	sideAfter
+	sideNamed
+)
 
 // differ says whether two decisions are to be reported: anything that cannot be told
 // afterwards is, unless it is denied either way.
@@ -71,7 +79,7 @@ func (s *search) decided(id int32, v int) bool {
 	return len(lits) == 0 || lits[len(lits)-1].v < v
 }
 
-func (s *search) visit(v int, sides [2]sideState) {
+func (s *search) visit(v int, sides [3]sideState) {
 	if s.stop {
 		return
 	}
@@ -82,13 +90,16 @@ func (s *search) visit(v int, sides [2]sideState) {
 	for i := range sides {
 		sides[i] = s.settle(sides[i], v)
 	}
-	if sides[0].verdict != "" && sides[1].verdict != "" {
-		if differ(sides[0].verdict, sides[1].verdict) && !s.leaf(s.assign, sides[0].verdict, sides[1].verdict) {
-			s.stop = true
+	before, after := &sides[sideBefore], &sides[sideAfter]
+	if before.verdict != "" && after.verdict != "" {
+		if !differ(before.verdict, after.verdict) {
+			return
 		}
-		return
-	}
-	if sides[0].same(&sides[1]) {
+		if sides[sideNamed].verdict != "" {
+			s.stop = !s.leaf(s.assign, [3]Decision{before.verdict, after.verdict, sides[sideNamed].verdict})
+			return
+		}
+	} else if before.same(after) {
 		return
 	}
 	next, ok := s.nextVariable(&sides, v)
@@ -128,7 +139,7 @@ func sortedLists(l [][]int32) [][]int32 {
 }
 
 // nextVariable finds the first variable from v on that a live cube asks about.
-func (s *search) nextVariable(sides *[2]sideState, v int) (int, bool) {
+func (s *search) nextVariable(sides *[3]sideState, v int) (int, bool) {
 	best := -1
 	s.each(sides, func(id int32) {
 		for _, l := range s.p.cubes[id] {
@@ -143,7 +154,7 @@ func (s *search) nextVariable(sides *[2]sideState, v int) (int, bool) {
 	return best, best >= 0
 }
 
-func (s *search) each(sides *[2]sideState, f func(int32)) {
+func (s *search) each(sides *[3]sideState, f func(int32)) {
 	for i := range sides {
 		for _, id := range sides[i].deny {
 			f(id)
@@ -157,7 +168,7 @@ func (s *search) each(sides *[2]sideState, f func(int32)) {
 }
 
 // branch goes through the classes of a variable, once per set of cubes that survive.
-func (s *search) branch(v int, sides [2]sideState) {
+func (s *search) branch(v int, sides [3]sideState) {
 	asks := map[int32]bitset{}
 	s.each(&sides, func(id int32) {
 		for _, l := range s.p.cubes[id] {
@@ -186,7 +197,7 @@ func (s *search) branch(v int, sides [2]sideState) {
 		}
 		tried[k] = true
 		s.assign[v] = c
-		child := [2]sideState{sides[0].restrict(asks, c), sides[1].restrict(asks, c)}
+		child := [3]sideState{sides[0].restrict(asks, c), sides[1].restrict(asks, c), sides[2].restrict(asks, c)}
 		s.visit(v+1, child)
 		if s.stop {
 			return
@@ -215,7 +226,7 @@ func (a *sideState) restrict(asks map[int32]bitset, c int) sideState {
 	return b
 }
 
-func stateKey(v int, sides *[2]sideState) string {
+func stateKey(v int, sides *[3]sideState) string {
 	var b []byte
 	put := func(n int32) { b = binary.LittleEndian.AppendUint32(b, uint32(n)) }
 	put(int32(v))

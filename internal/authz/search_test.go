@@ -19,10 +19,13 @@ func TestSearchFindsWhatEnumerationFinds(t *testing.T) {
 		p := g.problem()
 		want := enumerate(p)
 		got := map[string]bool{}
-		s := search{p: p, leaf: func(assign []int, before, after Decision) bool {
-			got[string(before)+">"+string(after)] = true
-			if b, a := decide(p, 0, assign), decide(p, 1, assign); b != before || a != after {
-				t.Fatalf("seed %d: the search says %s > %s where it is %s > %s", seed, before, after, b, a)
+		s := search{p: p, leaf: func(assign []int, verdicts [3]Decision) bool {
+			before, after := verdicts[sideBefore], verdicts[sideAfter]
+			got[string(before)+">"+string(after)+">"+string(verdicts[sideNamed])] = true
+			for i, d := range verdicts {
+				if want := decide(p, i, assign); want != d {
+					t.Fatalf("seed %d: the search says %s on side %d where it is %s", seed, d, i, want)
+				}
 			}
 			return true
 		}}
@@ -125,7 +128,7 @@ func enumerate(p *problem) map[string]bool {
 	for {
 		b, a := decide(p, 0, assign), decide(p, 1, assign)
 		if differ(b, a) {
-			out[string(b)+">"+string(a)] = true
+			out[string(b)+">"+string(a)+">"+string(decide(p, sideNamed, assign))] = true
 		}
 		i := 0
 		for ; i < len(assign); i++ {

@@ -78,11 +78,13 @@ var verbs = map[string]verb{
 	"expect":   (*story).expect,
 }
 
-// split cuts a line into words; double quotes keep spaces, # begins a comment.
+// split cuts a line into words; quotes, double or single, keep spaces and each other,
+// # begins a comment.
 func split(line string) ([]string, error) {
 	var words []string
 	var b strings.Builder
-	quoted, open := false, false
+	quoted := false
+	var open byte
 	flush := func() {
 		if b.Len() > 0 || quoted {
 			words = append(words, b.String())
@@ -92,11 +94,14 @@ func split(line string) ([]string, error) {
 	}
 	for i := 0; i < len(line); i++ {
 		switch c := line[i]; {
-		case c == '"':
-			open = !open
-			quoted = true
-		case open:
-			b.WriteByte(c)
+		case open != 0:
+			if c == open {
+				open = 0
+			} else {
+				b.WriteByte(c)
+			}
+		case c == '"' || c == '\'':
+			open, quoted = c, true
 		case c == '#' && b.Len() == 0 && !quoted:
 			flush()
 			return words, nil
@@ -106,7 +111,7 @@ func split(line string) ([]string, error) {
 			b.WriteByte(c)
 		}
 	}
-	if open {
+	if open != 0 {
 		return nil, fmt.Errorf("a quote is not closed")
 	}
 	flush()
