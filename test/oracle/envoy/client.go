@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -24,10 +25,24 @@ const patience = 10 * time.Second
 // payload is what a TCP request sends; it looks like neither TLS nor HTTP.
 const payload = "\x00\x01oracle\n"
 
+// Source ports are dealt out in turn, never by the kernel: an ext-authz provider knows a TCP request by its source address
+// and port alone, so none may come twice within a batch.
+const firstPort, portCount = 21000, 44000
+
+var nextPort atomic.Uint32
+
 // dial connects from the request's own source address. In the oracle's network namespace every address is local.
 func dial(sourceIP, to string) (net.Conn, error) {
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(sourceIP)}, Timeout: patience}
+	port := firstPort + int(nextPort.Add(1)%portCount)
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(sourceIP), Port: port}, Timeout: patience, Control: reuseAddress}
 	return d.Dial("tcp", to)
+}
+
+// reuseAddress lets a source port serve again while an old connection from it is still in TIME_WAIT.
+func reuseAddress(_, _ string, c syscall.RawConn) error {
+	var failed error
+	err := c.Control(func(fd uintptr) { failed = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1) })
+	return errors.Join(err, failed)
 }
 
 // toSidecar opens a connection as a client pod's traffic reaches the server's sidecar. closed is true when Envoy refused it.

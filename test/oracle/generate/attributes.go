@@ -1,6 +1,7 @@
 package generate
 
 import (
+	"net/netip"
 	"strings"
 
 	"github.com/sidestep-mesh/sidestep/test/oracle/corpus"
@@ -132,7 +133,8 @@ func accepts(pattern, v string) bool {
 func (b *builder) address(block string, kind []string, off bool) string {
 	ip, _, _ := strings.Cut(block, "/")
 	allowV6 := kind[len(kind)-1] == remoteIPs[len(remoteIPs)-1]
-	if off || (strings.Contains(ip, ":") && !allowV6) || strings.HasSuffix(ip, ":") || strings.Count(ip, ".")+strings.Count(ip, ":") < 2 {
+	addr, err := netip.ParseAddr(ip)
+	if off || err != nil || addr.IsUnspecified() || (addr.Is6() && !allowV6) {
 		return b.pick(kind...)
 	}
 	return ip

@@ -1,6 +1,11 @@
 package generate
 
-import "github.com/sidestep-mesh/sidestep/test/oracle/corpus"
+import (
+	"maps"
+	"slices"
+
+	"github.com/sidestep-mesh/sidestep/test/oracle/corpus"
+)
 
 // File is one corpus file before judgement.
 type File struct {
@@ -10,13 +15,23 @@ type File struct {
 
 // Files makes all cases of the corpus.
 func Files(seed uint64, generated int) ([]File, error) {
-	f := File{Name: "generated.jsonl.gz"}
+	written := File{Name: "written.jsonl.gz"}
+	for i, f := range slices.Concat(scenarios(), singleFields(), mistakes()) {
+		c, err := fixedCase(seed, i, f)
+		if err != nil {
+			return nil, err
+		}
+		written.Cases = append(written.Cases, c)
+	}
+	made := File{Name: "generated.jsonl.gz"}
 	for n := range generated {
 		c, err := Case(seed, n)
 		if err != nil {
 			return nil, err
 		}
-		f.Cases = append(f.Cases, c)
+		made.Cases = append(made.Cases, c)
 	}
-	return []File{f}, nil
+	return []File{written, made}, nil
 }
+
+func sorted(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

@@ -136,8 +136,18 @@ func compare(path string, made []byte, cases []*corpus.Case) error {
 	}
 	for id, line := range is {
 		if was[id] != line {
-			fmt.Fprintf(os.Stderr, "drift in %s\n  committed: %.400s\n  now:       %.400s\n", id, was[id], line)
+			at := firstDifference(was[id], line)
+			fmt.Fprintf(os.Stderr, "drift in %s\n  committed: %.300s\n  now:       %.300s\n", id, was[id][at:], line[at:])
 		}
 	}
 	return fmt.Errorf("%s: the judges no longer answer what is committed (%d cases committed, %d made)", path, len(old), len(cases))
+}
+
+// firstDifference is where two lines part, less some context.
+func firstDifference(a, b string) int {
+	i := 0
+	for i < len(a) && i < len(b) && a[i] == b[i] {
+		i++
+	}
+	return max(0, min(i-80, len(a), len(b)))
 }
