@@ -66,6 +66,7 @@ func parts() []part {
 			programs: map[string]string{
 				"prometheus": "github.com/prometheus/prometheus/cmd/prometheus",
 				"promtool":   "github.com/prometheus/prometheus/cmd/promtool",
+				"history":    "./history",
 			},
 		},
 	}
@@ -99,7 +100,7 @@ type Bin map[string]string
 func (b Bin) Path(part, file string) string { return filepath.Join(b[part], file) }
 
 // Build makes sure that all parts are built. A part is rebuilt when its pins
-// (go.mod, go.sum), tags or flags, or the Go version change.
+// (go.mod, go.sum), own sources, tags or flags, or the Go version change.
 func (b *Builder) Build(ctx context.Context) (Bin, error) {
 	unlock, err := lockFile(filepath.Join(b.Cache, "build.lock"))
 	if err != nil {
@@ -171,8 +172,12 @@ func (p part) names() []string {
 func (b *Builder) key(p part, module string) (string, error) {
 	h := sha256.New()
 	fmt.Fprintln(h, "layout 2", runtime.Version(), runtime.GOARCH, p.tags, p.ldflags, p.names())
-	for _, file := range []string{"go.mod", "go.sum"} {
-		raw, err := os.ReadFile(filepath.Join(module, file))
+	own, err := filepath.Glob(filepath.Join(module, "*", "*.go"))
+	if err != nil {
+		return "", err
+	}
+	for _, file := range append([]string{filepath.Join(module, "go.mod"), filepath.Join(module, "go.sum")}, own...) {
+		raw, err := os.ReadFile(file)
 		if err != nil {
 			return "", err
 		}

@@ -36,6 +36,7 @@ func runStandIns(ctx context.Context, state *State) error {
 	mux := http.NewServeMux()
 	mux.Handle("/faults", control)
 	mux.Handle("/metrics", exporters)
+	mux.HandleFunc("/rates", exporters.ServeRates)
 	mux.HandleFunc("/ready", func(http.ResponseWriter, *http.Request) {})
 	listener, err := net.Listen("tcp4", state.addr("metrics"))
 	if err != nil {

@@ -77,12 +77,22 @@ type Exporters struct {
 	last     time.Time
 }
 
-// counter is a number that only grows, and remembers when it was last wanted, so
-// that series of pods that are gone disappear.
+// counter is a series that was exposed. A series that is not exposed again, since
+// its pod is gone, is forgotten.
 type counter struct {
+	key   string // name{labels}
+	kind  byte
+	round int64 // when it was last exposed
+	rate  float64
 	value float64
-	round int64
 }
+
+// Kinds of series: a gauge, a counter, a counter of whole things.
+const (
+	gaugeSeries = 'G'
+	realCounter = 'C'
+	wholeCounts = 'N'
+)
 
 // NewExporters prepares them.
 func NewExporters(world *World, control *Control) *Exporters {
@@ -142,6 +152,18 @@ func (e *Exporters) Expose(now time.Time) ([]byte, error) {
 	}
 	e.last = now
 	x := &exposition{now: now, elapsed: elapsed, model: m, mesh: mesh, counters: e.counters, round: now.UnixNano(), fault: f}
+	x.all()
+	text := x.text()
+	for key, c := range e.counters {
+		if c.round != x.round {
+			delete(e.counters, key)
+		}
+	}
+	return text, nil
+}
+
+// all lets every exporter that is not missing add its series.
+func (x *exposition) all() {
 	for _, exporter := range []struct {
 		name   string
 		expose func(*exposition)
@@ -149,16 +171,10 @@ func (e *Exporters) Expose(now time.Time) ([]byte, error) {
 		{exporterEnvoy, exposeEnvoy}, {exporterZtunnel, exposeZtunnel}, {exporterApp, exposeApplications},
 		{exporterCadvisor, exposeCadvisor}, {exporterKubeState, exposeKubeState}, {exporterNode, exposeNodes},
 	} {
-		if !slices.Contains(f.Missing, exporter.name) {
+		if !slices.Contains(x.fault.Missing, exporter.name) {
 			exporter.expose(x)
 		}
 	}
-	for key, c := range e.counters {
-		if c.round != x.round {
-			delete(e.counters, key)
-		}
-	}
-	return x.out.Bytes(), nil
 }
 
 // exposition is one scrape in the making.
@@ -170,66 +186,93 @@ type exposition struct {
 	fault    MetricsFault
 	counters map[string]*counter
 	round    int64
-	out      bytes.Buffer
-	key      []byte
+
+	order []*counter // what is exposed this time
+	key   []byte
 }
 
 // labels is a list of name and value in turn.
 type labels []string
 
-// gauge writes one sample.
+// gauge exposes a value that is what it is.
 func (x *exposition) gauge(name string, l labels, value float64) {
-	x.key = appendSeries(x.key[:0], name, l)
-	x.write(value)
+	x.series(gaugeSeries, name, l).rate = value
 }
 
-// grow adds to a counter, at a rate a second, and writes it.
+// grow adds to the speed, a second, at which a counter grows. Several calls may go into one series.
 func (x *exposition) grow(name string, l labels, perSecond float64) {
-	x.key = appendSeries(x.key[:0], name, l)
-	x.write(x.advance(perSecond))
+	x.series(realCounter, name, l).rate += perSecond
 }
 
 // count is grow for what comes in whole numbers.
 func (x *exposition) count(name string, l labels, perSecond float64) {
-	x.key = appendSeries(x.key[:0], name, l)
-	x.write(math.Floor(x.advance(perSecond)))
+	x.series(wholeCounts, name, l).rate += perSecond
 }
 
-// advance moves the counter named by x.key on and returns its value.
-func (x *exposition) advance(perSecond float64) float64 {
-	c := x.counters[string(x.key)]
-	if c == nil {
-		c = &counter{}
-		x.counters[string(x.key)] = c
-	}
-	if c.round != x.round {
-		c.value += perSecond * x.elapsed
-		c.round = x.round
-	}
-	return c.value
-}
-
-// histogram writes a classic histogram of observations at a rate a second whose
-// distribution function is cdf. Only the count is kept; the buckets follow from it.
+// histogram adds observations, at a rate a second, whose distribution function is cdf.
 func (x *exposition) histogram(name string, l labels, buckets []float64, perSecond, mean float64, cdf func(float64) float64) {
-	x.key = appendSeries(x.key[:0], name+"_count", l)
-	count := x.advance(perSecond)
-	x.write(math.Floor(count))
-	x.gauge(name+"_sum", l, count*mean)
+	x.count(name+"_count", l, perSecond)
+	x.grow(name+"_sum", l, perSecond*mean)
 	bucket := append(slices.Clip(slices.Clone(l)), "le", "")
 	for _, le := range buckets {
 		bucket[len(bucket)-1] = strconv.FormatFloat(le, 'g', -1, 64)
-		x.gauge(name+"_bucket", bucket, math.Floor(count*cdf(le)))
+		x.count(name+"_bucket", bucket, perSecond*cdf(le))
 	}
 	bucket[len(bucket)-1] = "+Inf"
-	x.gauge(name+"_bucket", bucket, math.Floor(count))
+	x.count(name+"_bucket", bucket, perSecond)
 }
 
-func (x *exposition) write(value float64) {
-	x.out.Write(x.key)
-	x.out.WriteByte(' ')
-	x.out.Write(strconv.AppendFloat(x.out.AvailableBuffer(), value, 'g', -1, 64))
-	x.out.WriteByte('\n')
+func (x *exposition) series(kind byte, name string, l labels) *counter {
+	x.key = appendSeries(x.key[:0], name, l)
+	c := x.counters[string(x.key)]
+	if c == nil {
+		c = &counter{key: string(x.key), kind: kind}
+		x.counters[c.key] = c
+	}
+	if c.round != x.round {
+		c.round, c.rate = x.round, 0
+		x.order = append(x.order, c)
+	}
+	return c
+}
+
+// text moves every counter on and writes all series in the Prometheus text format.
+func (x *exposition) text() []byte {
+	var out bytes.Buffer
+	for _, c := range x.order {
+		value := c.rate
+		if c.kind != gaugeSeries {
+			c.value += c.rate * x.elapsed
+			value = c.value
+		}
+		if c.kind == wholeCounts {
+			value = math.Floor(value + 1e-9)
+		}
+		writeSample(&out, c.key, value)
+	}
+	return out.Bytes()
+}
+
+// rates writes how fast each counter grows, and what each gauge is, marked by kind.
+func (x *exposition) rates() []byte {
+	var out bytes.Buffer
+	for _, c := range x.order {
+		kind := c.kind
+		if kind == wholeCounts {
+			kind = realCounter
+		}
+		out.WriteByte(kind)
+		out.WriteByte(' ')
+		writeSample(&out, c.key, c.rate)
+	}
+	return out.Bytes()
+}
+
+func writeSample(out *bytes.Buffer, key string, value float64) {
+	out.WriteString(key)
+	out.WriteByte(' ')
+	out.Write(strconv.AppendFloat(out.AvailableBuffer(), value, 'g', -1, 64))
+	out.WriteByte('\n')
 }
 
 // appendSeries writes name{label="value",...}. Values here come from Kubernetes names and need no escapes.

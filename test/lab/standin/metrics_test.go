@@ -62,7 +62,7 @@ func expose(t *testing.T, clientMode, serverMode string, waypoint bool, m *model
 		f(x)
 	}
 	all := map[string]float64{}
-	for line := range strings.Lines(x.out.String()) {
+	for line := range strings.Lines(string(x.text())) {
 		name, number, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "} ")
 		value, err := strconv.ParseFloat(number, 64)
 		if err != nil {
@@ -146,13 +146,33 @@ func TestABadWaypointIsSlowAndAnswersErrors(t *testing.T) {
 	}
 }
 
-func TestCountersGrowAndAreForgottenWithTheirPods(t *testing.T) {
+func TestCountersGrowAndTwoCallsCanShareOne(t *testing.T) {
 	counters := map[string]*counter{}
-	x := &exposition{elapsed: 3, counters: counters, round: 1}
-	x.grow("a_total", labels{"pod", "p"}, 2)
-	x = &exposition{elapsed: 3, counters: counters, round: 2}
-	x.grow("a_total", labels{"pod", "p"}, 2)
-	if got := x.out.String(); got != "a_total{pod=\"p\"} 12\n" {
-		t.Errorf("have %q", got)
+	for round, want := range []string{"a_total{pod=\"p\"} 9\nb{pod=\"p\"} 7\n", "a_total{pod=\"p\"} 18\nb{pod=\"p\"} 7\n"} {
+		x := &exposition{elapsed: 3, counters: counters, round: int64(round + 1)}
+		x.grow("a_total", labels{"pod", "p"}, 2)
+		x.grow("a_total", labels{"pod", "p"}, 1)
+		x.gauge("b", labels{"pod", "p"}, 7)
+		if got := string(x.text()); got != want {
+			t.Errorf("have %q, want %q", got, want)
+		}
+	}
+}
+
+// A model that is switched while the lab runs must not make any counter fall.
+func TestSwitchingTheModelLetsNoCounterFall(t *testing.T) {
+	cdf := func(median float64) func(float64) float64 { f, _ := latency(median, 0); return f }
+	counters := map[string]*counter{}
+	before := map[string]float64{}
+	for round, median := range []float64{5, 500, 5} {
+		x := &exposition{elapsed: 10, counters: counters, round: int64(round + 1)}
+		x.histogram("h", nil, istioBuckets, 100, median, cdf(median))
+		x.text()
+		for key, c := range counters {
+			if c.value < before[key] {
+				t.Errorf("%s fell from %v to %v", key, before[key], c.value)
+			}
+			before[key] = c.value
+		}
 	}
 }

@@ -28,6 +28,7 @@ const usage = `labctl: a real control plane on this machine, for tests
   labctl unload SCENARIO...     remove them again
   labctl fault ...              set something wrong ("labctl fault" lists what)
   labctl measure SIDESTEP       time and memory of its live audit beside raw LISTs of the same kinds
+  labctl history                give Prometheus a past, 14 days at one minute (-days, -step, -pods)
   labctl logs [PROCESS]         where the logs are, or the end of one
   labctl down                   end the lab and remove everything it left
   labctl env                    shell lines that set KUBECONFIG and PATH for the lab's kubectl and istioctl
@@ -41,7 +42,7 @@ type command func(ctx context.Context, dir string, args []string) error
 
 var commands = map[string]command{
 	"build": build, "up": up, "down": down, "status": status, "load": load, "unload": unload,
-	"fault": fault, "logs": logs, "env": env, "measure": measure,
+	"fault": fault, "logs": logs, "env": env, "measure": measure, "history": history,
 }
 
 func main() {

@@ -1,0 +1,93 @@
+package standin
+
+// Stands in for: weeks of a Prometheus server's past. What the exporters show now
+// is taken as having been so all along, under a daily curve of load.
+//
+// Differs: nothing ever restarted, rolled out or failed in that past, and every
+// day is like the other.
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// ServeRates answers with every series and how fast it grows (C) or what it is (G).
+// With ?pods=N it speaks of a made-up mesh of N pods with sidecars, not of the cluster.
+func (e *Exporters) ServeRates(w http.ResponseWriter, r *http.Request) {
+	pods := 0
+	if text := r.URL.Query().Get("pods"); text != "" {
+		var err error
+		if pods, err = strconv.Atoi(text); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+	}
+	x := &exposition{now: time.Now(), model: published, counters: map[string]*counter{}, round: 1}
+	if pods > 0 {
+		x.mesh = syntheticMesh(pods)
+	} else {
+		e.mu.Lock()
+		m, err := e.world.mesh(e.calls, e.bound)
+		e.mu.Unlock()
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		x.mesh = m
+	}
+	x.all()
+	_, _ = w.Write(x.rates())
+}
+
+// syntheticMesh is a mesh without a cluster: pods with a native sidecar, a hundred to a
+// namespace, 45 to a node, five to a workload. It has no calls, so only resources are shown.
+func syntheticMesh(pods int) *mesh {
+	const perNode, perNamespace, perWorkload = 45, 100, 5
+	m := &mesh{}
+	always := corev1.ContainerRestartPolicyAlways
+	requests := func(cpu, memory string) corev1.ResourceRequirements {
+		return corev1.ResourceRequirements{Requests: corev1.ResourceList{
+			corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourceMemory: resource.MustParse(memory),
+		}}
+	}
+	controller := true
+	add := func(namespace, workload, name, node, owner, kind string, r role, spec corev1.PodSpec) *podView {
+		v := &podView{role: r, workload: workload, app: workload, version: "v1", zone: "zone-a", region: "lab-1", Pod: &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: namespace, Name: name, UID: types.UID(namespace + "-" + name),
+				OwnerReferences: []metav1.OwnerReference{{Kind: kind, Name: owner, Controller: &controller}},
+			},
+			Spec:   spec,
+			Status: corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}},
+		}}
+		v.Spec.NodeName = node
+		m.pods = append(m.pods, v)
+		return v
+	}
+	for i := range pods {
+		node := fmt.Sprintf("synthetic-%04d", i/perNode)
+		if i%perNode == 0 {
+			allocatable := corev1.ResourceList{
+				corev1.ResourceCPU: resource.MustParse("15910m"), corev1.ResourceMemory: resource.MustParse("60Gi"), corev1.ResourcePods: resource.MustParse("234"),
+			}
+			m.nodes = append(m.nodes, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node}, Status: corev1.NodeStatus{Allocatable: allocatable, Capacity: allocatable}})
+			add("istio-system", "ztunnel", "ztunnel-"+node, node, "ztunnel", "DaemonSet", ztunnelProxy, corev1.PodSpec{
+				Containers: []corev1.Container{{Name: proxyContainer, Image: "ztunnel", Resources: requests("200m", "512Mi")}},
+			})
+		}
+		workload := fmt.Sprintf("web-%02d", i%perNamespace/perWorkload)
+		v := add(fmt.Sprintf("ns-%03d", i/perNamespace), workload, fmt.Sprintf("%s-5f7d-%05d", workload, i), node, workload+"-5f7d", "ReplicaSet", application, corev1.PodSpec{
+			InitContainers: []corev1.Container{{Name: proxyContainer, Image: "proxyv2", RestartPolicy: &always, Resources: requests("100m", "128Mi")}},
+			Containers:     []corev1.Container{{Name: "app", Image: "app", Resources: requests(fmt.Sprintf("%dm", 100*(1+i%5)), "256Mi")}},
+		})
+		v.sidecar, v.rps = true, float64(10*(i%8))
+	}
+	return m
+}
