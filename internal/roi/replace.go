@@ -211,7 +211,13 @@ func sortForPacking(items []*item, variant int) {
 		h := fnv.New64a()
 		h.Write([]byte{byte(variant)})
 		h.Write([]byte(it.name))
-		return h.Sum64()
+		// FNV keeps names that end alike close together; MurmurHash3's finaliser scatters them.
+		x := h.Sum64()
+		x ^= x >> 33
+		x *= 0xff51afd7ed558ccd
+		x ^= x >> 33
+		x *= 0xc4ceb9fe1a85ec53
+		return x ^ x>>33
 	}
 	sort.Slice(items, func(i, j int) bool {
 		a, b := items[i], items[j]

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"regexp"
 	"testing"
 	"time"
 
@@ -74,7 +73,7 @@ func serve(t testing.TB, s storage.SampleAndChunkQueryable, version string) *htt
 		func(context.Context) apiv1.AlertmanagerRetriever { return nil },
 		func() config.Config { return config.Config{} }, nil, apiv1.GlobalURLOptions{},
 		func(f http.HandlerFunc) http.HandlerFunc { return f }, nil, "", false, promslog.NewNopLogger(),
-		func(context.Context) apiv1.RulesRetriever { return nil }, 0, 0, 0, false, regexp.MustCompile(""),
+		func(context.Context) apiv1.RulesRetriever { return nil }, 0, 0, 0, false, nil,
 		func() (apiv1.RuntimeInfo, error) { return apiv1.RuntimeInfo{}, errors.New("not served here") },
 		&apiv1.PrometheusVersion{Version: version, Revision: "test"}, nil, nil, prometheus.NewRegistry(), nil, nil, false, nil,
 		false, false, false, false, 5*time.Minute, false, false, nil, nil, apiv1.OpenAPIOptions{}, parser.NewParser(parser.Options{}))

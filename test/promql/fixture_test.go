@@ -185,8 +185,8 @@ func (f *fixture) oddities() {
 	// A broken exporter.
 	f.pod(pod{ns: "shop", name: "nan", noUsage: true, containers: []container{app(), proxy()}})
 	l = `namespace="shop",pod="nan",container="istio-proxy",image="x",id="/kubepods/a"`
-	f.series("container_cpu_usage_seconds_total", l, fmt.Sprintf("NaNx%d", samples))
-	f.series("container_memory_working_set_bytes", l, fmt.Sprintf("NaNx%d", samples))
+	f.series("container_cpu_usage_seconds_total", l, strings.Repeat("NaN ", samples))
+	f.series("container_memory_working_set_bytes", l, strings.Repeat("NaN ", samples))
 }
 
 func (f *fixture) traffic() {

@@ -1,0 +1,395 @@
+package report
+
+import (
+	"encoding/csv"
+	"fmt"
+	"html/template"
+	"io"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/sidestep-mesh/sidestep/internal/roi"
+)
+
+// ROI is a forecast or a report laid out in sections; every format shows the same cells.
+type ROI struct {
+	Title    string
+	Lead     []string
+	Sections []ROISection
+	document any
+}
+
+// ROISection is one table with what needs saying about it.
+type ROISection struct {
+	Title   string
+	Note    string
+	Columns []string
+	Rows    [][]string
+}
+
+// NewROIForecast lays a forecast out. explain adds every query and step of arithmetic.
+func NewROIForecast(f roi.Forecast, queries map[string]string, explain bool) *ROI {
+	r := &ROI{Title: "Return of moving to ambient: forecast", document: f}
+	r.Lead = append(r.Lead, fmt.Sprintf("%s leave their sidecar, %s keep it.", count(f.Leaving, "pod"), count(f.Staying, "pod")))
+	for _, c := range f.Causes {
+		r.Lead = append(r.Lead, "No gain: "+c+".")
+	}
+	r.ladder(f.Ladder)
+	if f.Nodes != nil {
+		r.nodes(*f.Nodes)
+	}
+	r.accounts(f.Accounts)
+	r.groups(f.Groups)
+	r.costly(f.Costly)
+	r.zones(f.Zones)
+	r.modes(f.Modes)
+	r.prices(f.Prices, f.Money.Committed)
+	r.gaps(f.Gaps)
+	if explain {
+		r.explain(f.Steps, queries)
+	}
+	return r
+}
+
+// NewROIReport lays out promised against realised.
+func NewROIReport(p roi.Report, queries map[string]string, explain bool) *ROI {
+	r := &ROI{Title: "Return of moving to ambient: promised and realised", document: p}
+	r.Lead = append(r.Lead, fmt.Sprintf("Baseline %.12s of %s.", p.Baseline, p.BaselineAt.Format(time.DateOnly)))
+	if p.Simulated != "" {
+		r.Lead = append(r.Lead, "Simulated: "+p.Simulated+".")
+	}
+	s := ROISection{Title: "Promised and realised", Columns: []string{"what", "promised", "realised", "finding"}}
+	for _, row := range p.Rows {
+		s.Rows = append(s.Rows, []string{row.Name, row.Promised.String(), row.Realised.String(), row.Finding})
+	}
+	r.add(s)
+	if len(p.Drift) > 0 {
+		d := ROISection{Title: "Drift", Columns: []string{"what moved"}}
+		for _, x := range p.Drift {
+			d.Rows = append(d.Rows, []string{x})
+		}
+		r.add(d)
+	}
+	r.ladder(p.Ladder)
+	r.hybrid(p.Hybrid)
+	r.latency(p.Latency)
+	r.modes(p.Modes)
+	r.accounts(p.Accounts)
+	r.zones(p.Zones)
+	r.history(p.History, p.ThisWeek)
+	r.gaps(p.Gaps)
+	if explain {
+		r.explain(p.Steps, queries)
+	}
+	return r
+}
+
+func (r *ROI) add(s ROISection) {
+	if len(s.Rows) > 0 {
+		r.Sections = append(r.Sections, s)
+	}
+}
+
+func leftOut(f roi.Figure) string { return strings.Join(f.LeftOut, "; ") }
+
+func (r *ROI) ladder(rungs []roi.Rung) {
+	s := ROISection{Title: "The ladder of savings", Note: "Each rung is a different thing; none stands in for another.",
+		Columns: []string{"rung", "what", "value", "source", "left out"}}
+	for _, g := range rungs {
+		for i, l := range g.Lines {
+			name := ""
+			if i == 0 {
+				name = fmt.Sprintf("%d %s", g.Number, g.Name)
+			}
+			s.Rows = append(s.Rows, []string{name, l.Name, l.Figure.String(), l.Figure.Source, leftOut(l.Figure)})
+		}
+	}
+	r.add(s)
+}
+
+func (r *ROI) nodes(n roi.NodeForecast) {
+	s := ROISection{Title: "Nodes, simulated", Columns: []string{"what", "value"}}
+	add := func(what, format string, args ...any) { s.Rows = append(s.Rows, []string{what, fmt.Sprintf(format, args...)}) }
+	add("nodes now", "%d", n.Now)
+	add("packed afresh, before", "%d (%d to %d by order), bound by %s", n.ReplaceBefore.Nodes, n.ReplaceBefore.Low, n.ReplaceBefore.High, n.ReplaceBefore.Binding)
+	add("packed afresh, after", "%d (%d to %d by order), bound by %s", n.ReplaceAfter.Nodes, n.ReplaceAfter.Low, n.ReplaceAfter.High, n.ReplaceAfter.Binding)
+	for _, k := range []string{"cpu", "memory", "pods"} {
+		if v, ok := n.ReplaceAfter.Full[k]; ok {
+			add("  "+k+" held after", "%.0f%% of what nodes offer", v*100)
+		}
+	}
+	add("drained where pods run, before", "%d removable, %d blocked", len(n.DrainBefore.Removed), len(n.DrainBefore.Blocked))
+	add("drained where pods run, after", "%d removable, %d blocked", len(n.DrainAfter.Removed), len(n.DrainAfter.Blocked))
+	if n.BreakEven.CPU > 0 || n.BreakEven.Memory > 0 {
+		add("break-even", "%d meshed pods per node for CPU, %d for memory; now %.1f leave per node", n.BreakEven.CPU, n.BreakEven.Memory, n.BreakEven.Now)
+	}
+	add("more pods on the same nodes", "%d of the median shape (%d fit before, %d after); placement rules not applied", n.Headroom.MoreThanNow, n.Headroom.Before, n.Headroom.After)
+	why := map[string]int{}
+	for _, b := range n.DrainAfter.Blocked {
+		_, reason, found := strings.Cut(b.Why, " ")
+		if !found {
+			reason = b.Why
+		}
+		why[reason]++
+	}
+	reasons := make([]string, 0, len(why))
+	for w := range why {
+		reasons = append(reasons, w)
+	}
+	sort.Slice(reasons, func(i, j int) bool { return why[reasons[i]] > why[reasons[j]] || why[reasons[i]] == why[reasons[j]] && reasons[i] < reasons[j] })
+	for i, w := range reasons {
+		if i == 5 {
+			break
+		}
+		add("  stays after, "+count(why[w], "node"), "a pod %s", w)
+	}
+	r.add(s)
+}
+
+func (r *ROI) accounts(accounts []roi.Account) {
+	s := ROISection{Title: "What the mesh's containers take", Note: "By role: a container called istio-proxy may be a sidecar, a gateway, a waypoint or ztunnel.",
+		Columns: []string{"role", "pods", "CPU requested", "memory requested", "CPU used", "memory used", "left out"}}
+	for _, a := range accounts {
+		role := string(a.Role)
+		if a.Sidecar != roi.NoSidecar {
+			role = string(a.Sidecar) + " sidecar"
+		}
+		s.Rows = append(s.Rows, []string{role, number(a.Pods), a.CPURequests.String(), a.MemoryRequests.String(), a.CPUUsage.String(), a.MemoryUsage.String(), leftOut(a.CPUUsage)})
+	}
+	r.add(s)
+}
+
+func (r *ROI) groups(groups []roi.GroupROI) {
+	s := ROISection{Title: "By namespace", Note: "Requests that leave with sidecars less those of waypoints; ztunnel and istio-cni per node are not in it.",
+		Columns: []string{"namespace", "leave", "stay", "freed", "waypoints", "net", "advice"}}
+	waves := false
+	for _, g := range groups {
+		waves = waves || g.Wave != ""
+	}
+	if waves {
+		s.Title, s.Columns = "By wave and namespace", append([]string{"wave"}, s.Columns...)
+	}
+	for _, g := range groups {
+		row := []string{g.Namespace, number(g.Leaving), number(g.Staying), g.Freed.String(), g.Waypoints.String(), g.Net.String(), g.Advice}
+		if waves {
+			row = append([]string{g.Wave}, row...)
+		}
+		s.Rows = append(s.Rows, row)
+	}
+	r.add(s)
+}
+
+func (r *ROI) costly(costly []roi.Costly) {
+	s := ROISection{Title: "Features that keep sidecars", Note: "Workloads held by one feature alone come first: that feature is what their sidecars cost.",
+		Columns: []string{"workload", "pods", "sidecar requests", "kept by"}}
+	for i, c := range costly {
+		if i == 20 {
+			s.Note += fmt.Sprintf(" %s more in JSON.", count(len(costly)-20, "workload"))
+			break
+		}
+		s.Rows = append(s.Rows, []string{c.Workload, number(c.Pods), c.Requests.String(), strings.Join(c.Features, ", ")})
+	}
+	r.add(s)
+}
+
+func (r *ROI) zones(z roi.ZoneLedger) {
+	s := ROISection{Title: "Traffic between zones", Columns: []string{"what", "value", "source", "left out"}}
+	for _, l := range []roi.Line{{Name: "measured by ztunnel", Figure: z.Measured}, {Name: "estimated for sidecars", Figure: z.Estimated},
+		{Name: "price", Figure: z.Price}, {Name: "avoidable by trafficDistribution", Figure: z.Avoidable}} {
+		if l.Figure.Unit != "" {
+			s.Rows = append(s.Rows, []string{l.Name, l.Figure.String(), l.Figure.Source, leftOut(l.Figure)})
+		}
+	}
+	r.add(s)
+}
+
+func (r *ROI) modes(modes []roi.ModeLatency) {
+	s := ROISection{Title: "Latency by mode", Note: "Context, not a comparison: modes serve different applications.",
+		Columns: []string{"mode", "namespaces", "P50", "P99", "errors", "pod start-up"}}
+	for _, m := range modes {
+		s.Rows = append(s.Rows, []string{string(m.Mode), number(m.Namespaces), m.P50.String(), m.P99.String(), m.Errors.String(), m.Startup.String()})
+	}
+	r.add(s)
+}
+
+func (r *ROI) latency(verdicts []roi.LatencyVerdict) {
+	s := ROISection{Title: "Latency before and after", Note: "The same instrument before and after, less what unchanged namespaces did, by hour of the week.",
+		Columns: []string{"namespace", "", "before", "after", "shift", "finding", "why"}}
+	for _, v := range verdicts {
+		s.Rows = append(s.Rows, []string{v.Namespace, v.Quantile, v.Before.String(), v.After.String(), v.Shift.String(), string(v.Finding), v.Why})
+	}
+	r.add(s)
+}
+
+func (r *ROI) hybrid(h roi.HybridTax) {
+	s := ROISection{Title: "Hybrid tax", Note: "Whether the sidecars that stay became dearer once ambient was on.", Columns: []string{"what", "value", "source"}}
+	s.Rows = [][]string{{"verdict", h.Verdict, h.Why}, {"CPU growth", h.CPU.String(), h.CPU.Source}, {"memory growth", h.Memory.String(), h.Memory.Source}}
+	for _, x := range h.Remedy {
+		s.Rows = append(s.Rows, []string{"remedy", x, ""})
+	}
+	r.add(s)
+}
+
+func (r *ROI) prices(prices []roi.PriceUse, committed string) {
+	s := ROISection{Title: "Prices", Note: committed, Columns: []string{"instance type", "nodes", "per hour", "source", "date"}}
+	for _, p := range prices {
+		date := p.Date
+		if date == "" {
+			date = "not stated"
+		}
+		s.Rows = append(s.Rows, []string{p.InstanceType, number(p.Nodes), fmt.Sprintf("%.4f %s", p.PerHour, p.Currency), p.Source, date})
+	}
+	r.add(s)
+}
+
+func (r *ROI) history(weeks []roi.Week, now roi.Week) {
+	s := ROISection{Title: "Week by week", Columns: []string{"week", "nodes", "sidecars", "mesh CPU requested", "mesh memory requested", "edge"}}
+	for _, w := range append(append([]roi.Week(nil), weeks...), now) {
+		s.Rows = append(s.Rows, []string{w.Week, w.Nodes.String(), number(w.Sidecars), w.CPU.String(), w.Memory.String(), w.EdgeRPS.String()})
+	}
+	r.add(s)
+}
+
+func (r *ROI) gaps(gaps []roi.Gap) {
+	s := ROISection{Title: "What could not be had", Columns: []string{"what", "why", "what that costs"}}
+	for _, g := range gaps {
+		s.Rows = append(s.Rows, []string{g.What, g.Why, g.Costs})
+	}
+	r.add(s)
+}
+
+func (r *ROI) explain(steps []roi.Step, queries map[string]string) {
+	s := ROISection{Title: "Arithmetic", Columns: []string{"what", "how"}}
+	for _, x := range steps {
+		s.Rows = append(s.Rows, []string{x.What, x.How})
+	}
+	r.add(s)
+	q := ROISection{Title: "Queries", Columns: []string{"metric", "PromQL"}}
+	for name, text := range queries {
+		q.Rows = append(q.Rows, []string{name, text})
+	}
+	sort.Slice(q.Rows, func(i, j int) bool { return q.Rows[i][0] < q.Rows[j][0] })
+	r.add(q)
+}
+
+// JSON writes the versioned document itself.
+func (r *ROI) JSON(w io.Writer) error { return writeJSON(w, r.document) }
+
+// CSV writes section, row label, column, value: one cell a line, which every spreadsheet can pivot.
+func (r *ROI) CSV(w io.Writer) error {
+	c := csv.NewWriter(w)
+	if err := c.Write([]string{"section", "row", "column", "value"}); err != nil {
+		return err
+	}
+	for _, s := range r.Sections {
+		label := ""
+		for _, row := range s.Rows {
+			if row[0] != "" {
+				label = row[0]
+			}
+			for i, cell := range row {
+				if i > 0 && cell != "" {
+					if err := c.Write([]string{s.Title, label, s.Columns[i], cell}); err != nil {
+						return err
+					}
+				}
+			}
+		}
+	}
+	c.Flush()
+	return c.Error()
+}
+
+// Markdown writes tables for a pull request.
+func (r *ROI) Markdown(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "## %s\n\n", r.Title)
+	for _, l := range r.Lead {
+		fmt.Fprintf(&b, "%s\n", l)
+	}
+	cell := strings.NewReplacer("|", "\\|", "\n", " ", "<", "&lt;").Replace
+	for _, s := range r.Sections {
+		fmt.Fprintf(&b, "\n### %s\n\n", s.Title)
+		if s.Note != "" {
+			fmt.Fprintf(&b, "%s\n\n", s.Note)
+		}
+		fmt.Fprintf(&b, "| %s |\n|%s\n", strings.Join(s.Columns, " | "), strings.Repeat(" --- |", len(s.Columns)))
+		for _, row := range s.Rows {
+			cells := make([]string, len(row))
+			for i, c := range row {
+				cells[i] = cell(c)
+			}
+			fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | "))
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// Text writes tables for a terminal. Sources and what was left out take a line of their own, so that tables stay narrow.
+func (r *ROI) Text(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n", r.Title)
+	for _, l := range r.Lead {
+		fmt.Fprintf(&b, "%s\n", l)
+	}
+	for _, s := range r.Sections {
+		fmt.Fprintf(&b, "\n%s\n", s.Title)
+		if s.Note != "" {
+			fmt.Fprintf(&b, "  %s\n", s.Note)
+		}
+		s.text(&b)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// asides are columns that text shows below a row.
+var asides = map[string]bool{"source": true, "left out": true, "advice": true, "why": true, "what that costs": true}
+
+func (s ROISection) text(b *strings.Builder) {
+	width := make([]int, len(s.Columns))
+	for i, c := range s.Columns {
+		width[i] = len(c)
+		for _, row := range s.Rows {
+			width[i] = max(width[i], len([]rune(row[i])))
+		}
+	}
+	line := func(row []string) {
+		out := " "
+		for i, c := range row {
+			if !asides[s.Columns[i]] {
+				out += " " + pad(c, min(width[i], 72)) + " "
+			}
+		}
+		fmt.Fprintln(b, strings.TrimRight(out, " "))
+	}
+	line(s.Columns)
+	for _, row := range s.Rows {
+		line(row)
+		for i, c := range row {
+			if asides[s.Columns[i]] && c != "" {
+				fmt.Fprintf(b, "      %s: %s\n", s.Columns[i], c)
+			}
+		}
+	}
+}
+
+var roiPage = template.Must(template.New("roi").Parse(`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>{{.Title}}</title>
+<style>
+body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:72rem;padding:0 1rem;color:#1c2733;background:#fff}
+h1{font-size:1.5rem}h2{font-size:1.1rem;margin:1.8rem 0 .3rem}p{margin:.2rem 0;color:#44515e}
+table{border-collapse:collapse;width:100%;font-size:.9rem}th,td{text-align:left;vertical-align:top;padding:.3rem .6rem;border-bottom:1px solid #dde3e9}
+th{font-weight:600;background:#f4f6f8}div{overflow-x:auto}
+@media(prefers-color-scheme:dark){body{background:#12181f;color:#dfe6ee}p{color:#9fb0c0}th{background:#1b242e}th,td{border-color:#2b3743}}
+</style></head><body><h1>{{.Title}}</h1>{{range .Lead}}<p>{{.}}</p>{{end}}
+{{range .Sections}}<h2>{{.Title}}</h2>{{with .Note}}<p>{{.}}</p>{{end}}<div><table><thead><tr>{{range .Columns}}<th scope="col">{{.}}</th>{{end}}</tr></thead><tbody>
+{{range .Rows}}<tr>{{range .}}<td>{{.}}</td>{{end}}</tr>
+{{end}}</tbody></table></div>
+{{end}}</body></html>
+`))
+
+// HTML writes one page that needs nothing else.
+func (r *ROI) HTML(w io.Writer) error { return roiPage.Execute(w, r) }
