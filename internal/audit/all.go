@@ -14,7 +14,7 @@ func All() []Rule {
 		zoneAwareLB, upstreamProxyProtocol, connectionBalancing, istioMutual,
 		registryOnly, sidecarEgress, sidecarListener, sidecarIngress, inboundPool, exportTo, tlsOrigination,
 		egressWildcard, egressWildcardOld,
-		envoyFilter, rateLimit, wasmPlugin, trafficExtension,
+		envoyFilter, rateLimit, wasmPlugin, trafficExtension, envoyFilterAtWaypoint,
 		tracing, httpMetrics, accessLog, meshTelemetry, requestMetrics, autoscalingMetrics, mergedMetrics,
 		tuning, proxyConfig, discoveryAddress, proxyImage, injectTemplates, proxyOverrides, bootstrapOverride,
 		userVolume, interceptionMode, trafficExclusion, excludeInterfaces, kubevirtInterfaces,
@@ -22,7 +22,9 @@ func All() []Rule {
 		forwardedClientCertOld, proxyConfigResource, dnsProxy,
 		waypointNotReady, trafficType, attachmentDenied, labelHidesWaypoint, ingressBypass, uselessIngressLabel,
 		doubleProcessing, noService, headlessStrict, waypointBypass, gracePeriod, idleWaypoint,
+		noReadyWaypoint,
 		hiddenKind, noMeshConfig, version, notInstalled, virtualMachine, spire, primaryRemote, multiNetwork,
 		overrideBelow, overrideUnknown, overrideRaises, networkPolicy, unknownFields, cni, namespaceUnknown,
+		unreadableConfig,
 	}
 }

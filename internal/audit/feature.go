@@ -80,9 +80,9 @@ func onlySidecar(what, because string, features ...mesh.Feature) func(*View) []F
 		}
 		evidence := gather(uses)
 		if v.Mode() == mesh.Ambient {
-			return one(fmt.Sprintf("%s (%s) is lost on this ambient workload: %s.", what, objects(evidence), because), evidence...)
+			return one(fmt.Sprintf("%s (%s) is lost on this ambient workload: %s.", what, places(v, evidence), because), evidence...)
 		}
-		return one(fmt.Sprintf("%s (%s) keeps the sidecar: %s.", what, objects(evidence), because), evidence...)
+		return one(fmt.Sprintf("%s (%s) keeps the sidecar: %s.", what, places(v, evidence), because), evidence...)
 	}
 }
 
@@ -95,9 +95,9 @@ func onlyClientSidecar(what, because string, features ...mesh.Feature) func(*Vie
 		}
 		evidence := gather(uses)
 		if v.Mode() == mesh.Ambient {
-			return one(fmt.Sprintf("%s (%s) is lost for calls of this ambient workload: %s.", what, objects(evidence), because), evidence...)
+			return one(fmt.Sprintf("%s (%s) is lost for calls of this ambient workload: %s.", what, places(v, evidence), because), evidence...)
 		}
-		return one(fmt.Sprintf("%s (%s) keeps the sidecar of this caller: %s.", what, objects(evidence), because), evidence...)
+		return one(fmt.Sprintf("%s (%s) keeps the sidecar of this caller: %s.", what, places(v, evidence), because), evidence...)
 	}
 }
 
@@ -109,6 +109,6 @@ func differs(message func(from string) string, features ...mesh.Feature) func(*V
 			return nil
 		}
 		evidence := gather(uses)
-		return one(message(objects(evidence)), evidence...)
+		return one(message(places(v, evidence)), evidence...)
 	}
 }

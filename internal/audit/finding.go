@@ -56,6 +56,33 @@ func values(evidence []mesh.Evidence) string {
 	return list(out)
 }
 
+// places names where evidence was read: other objects by name, the workload's own fields by what they
+// say, each once, at most three.
+func places(v *View, evidence []mesh.Evidence) string {
+	var names []string
+	for _, e := range evidence {
+		name := e.Object.String()
+		if e.Object == v.w.Ref {
+			if name = lastField(e.Field); e.Value != "" && len(e.Value) <= 40 {
+				name += ": " + e.Value
+			}
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return list(names)
+}
+
+// lastField is the end of a field path that a reader knows it by: the name of an annotation or label, or
+// what follows the last dot.
+func lastField(field string) string {
+	if i := strings.LastIndexByte(field, '['); i >= 0 && strings.HasSuffix(field, "]") && strings.Contains(field[i:], "/") {
+		return field[i+1 : len(field)-1]
+	}
+	return field[strings.LastIndexByte(field, '.')+1:]
+}
+
 // list joins names for a sentence, at most three of them by name.
 func list(names []string) string {
 	const most = 3

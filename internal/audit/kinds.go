@@ -5,6 +5,7 @@ import "github.com/sidestep-mesh/sidestep/internal/snapshot"
 // Kinds that rules read themselves.
 var (
 	kindNamespace             = snapshot.Kind{Kind: "Namespace"}
+	kindPod                   = snapshot.Kind{Kind: "Pod"}
 	kindService               = snapshot.Kind{Kind: "Service"}
 	kindGateway               = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "Gateway"}
 	kindHTTPRoute             = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "HTTPRoute"}

@@ -13,15 +13,13 @@ const DefaultHighScaleReplicas = 10
 
 // Run audits a mesh: every application workload gets the findings of all rules that apply to the mesh's
 // Istio version, and as verdict the costliest mode that any of them requires. It changes nothing it is given.
-func Run(m *mesh.Mesh, o Options) *Result {
-	return run(m, o, All(), nil)
-}
+func Run(m *mesh.Mesh, o Options) *Result { return run(m, o, All()) }
 
-// run audits with the given rules; witness, when not nil, is told what they read.
-func run(m *mesh.Mesh, o Options, rules []Rule, witness func(any)) *Result {
+// run audits with the given rules.
+func run(m *mesh.Mesh, o Options, rules []Rule) *Result {
 	minor := assumedMinor(m.Settings)
 	rules = slices.DeleteFunc(slices.Clone(rules), func(r Rule) bool { return !r.appliesTo(minor) })
-	f := facts{mesh: m, index: &index{mesh: m}, witness: witness}
+	f := facts{mesh: m, index: &index{mesh: m}}
 	threshold := cmp.Or(o.HighScaleReplicas, DefaultHighScaleReplicas)
 	out := &Result{Summary: Summary{ByVerdict: map[Verdict]int{}}}
 	for _, w := range m.Workloads {

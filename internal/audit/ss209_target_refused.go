@@ -12,7 +12,7 @@ var targetRefused = Rule{
 	Title:    "A policy's targetRef takes no effect",
 	Severity: Error,
 	Requires: VerdictNone,
-	Inputs:   Inputs{Facts: []Fact{FactPolicies}},
+	Inputs:   Inputs{Facts: []Fact{FactPolicies, FactSettings}},
 	References: []string{
 		"https://github.com/istio/istio/issues/57315", "istio/istio pilot/pkg/model/policyattachment.go", "https://istio.io/latest/docs/ambient/usage/l7-features/",
 	},

@@ -30,7 +30,7 @@ var selectsWaypoint = Rule{
 		for _, p := range m.Policies() {
 			for name, value := range matchLabels(p.Object) {
 				if name == mesh.LabelGatewayNameOld || name == mesh.LabelGatewayName && waypoints[[2]string{p.Namespace, value}] {
-					out = append(out, one(fmt.Sprintf("%s selects the pods of waypoint %s; waypoints read no selectors, so nobody enforces it.", p.Ref, value),
+					out = append(out, one(fmt.Sprintf("%s selects the pods of a waypoint (%s); waypoints read no selectors, so nobody enforces it.", p.Ref, value),
 						at(p.Ref, "spec.selector.matchLabels["+name+"]", value))...)
 				}
 			}

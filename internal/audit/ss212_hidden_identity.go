@@ -30,10 +30,10 @@ var hiddenIdentity = Rule{
 		}
 		var out []Finding
 		for _, p := range v.Policies("AuthorizationPolicy") {
-			if p.Scope == mesh.ByTargetRefs || p.DryRun {
-				continue
-			}
 			fate := v.Fate(p)
+			if p.Scope == mesh.ByTargetRefs || p.DryRun || len(fate.with(authz.FateKept)) < len(fate.rules) {
+				continue // at the waypoint already, or it has to move there whole (SS201 to SS204)
+			}
 			places := identityFields(&fate.compiled, waypoint)
 			if len(places) == 0 || fate.compiled.Action == authz.ActionAllow && v.Settings().AutoAllowWaypoint {
 				continue

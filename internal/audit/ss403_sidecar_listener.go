@@ -14,5 +14,5 @@ var sidecarListener = Rule{
 	References: []string{"https://istio.io/latest/docs/reference/config/networking/sidecar/#IstioEgressListener"},
 	Why:        "An egress listener with a port, bind address or capture mode makes the sidecar listen where the application calls. Without the sidecar nobody listens there.",
 	Remedy:     "Let the application call the Service itself, then remove the listener.",
-	Check:      onlySidecar("An own egress listener", "nothing would listen where the application calls", mesh.SidecarListener),
+	Check:      onlySidecar("The egress listener", "nothing would listen where the application calls", mesh.SidecarListener),
 }

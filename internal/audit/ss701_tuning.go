@@ -23,8 +23,8 @@ var tuning = Rule{
 		}
 		evidence := gather(uses)
 		if v.Mode() == mesh.Ambient {
-			return one(fmt.Sprintf("%s that tune a sidecar have no effect on an ambient workload.", count(len(evidence), "annotation", "annotations")), evidence...)
+			return one(fmt.Sprintf("Annotations that tune a sidecar have no effect on an ambient workload: %s.", places(v, evidence)), evidence...)
 		}
-		return one(fmt.Sprintf("%s that tune the sidecar will end with it.", count(len(evidence), "annotation", "annotations")), evidence...)
+		return one(fmt.Sprintf("Annotations that tune the sidecar end with it: %s.", places(v, evidence)), evidence...)
 	},
 }

@@ -18,6 +18,6 @@ var proxyConfig = Rule{
 		"ambient mode; the rest has no place there but the waypoint's own configuration.",
 	Remedy: "Check each setting: drop what only concerned the sidecar, and put tracing or statistics on the waypoint's Gateway.",
 	Check: differs(func(from string) string {
-		return fmt.Sprintf("proxy.istio.io/config on %s is read by the sidecar only; check what its settings are for.", from)
+		return fmt.Sprintf("%s is read by the sidecar only; check what each setting is for.", from)
 	}, mesh.ProxyConfigAnnotation),
 }

@@ -17,6 +17,6 @@ var discoveryAddress = Rule{
 	Why:        "sidecar.istio.io/discoveryAddress points one sidecar at another istiod. All ambient workloads of a node share one ztunnel and so one control plane.",
 	Remedy:     "Make sure that the mesh's own control plane has the same configuration and trust, then remove the annotation.",
 	Check: differs(func(from string) string {
-		return fmt.Sprintf("%s sends its sidecar to another control plane; in ambient mode ztunnel's counts.", from)
+		return fmt.Sprintf("%s sends the sidecar to another control plane; in ambient mode ztunnel's counts.", from)
 	}, mesh.DiscoveryAddressAnnotation),
 }

@@ -17,6 +17,6 @@ var proxyImage = Rule{
 	Why:        "A custom proxy image may hold filters or patches that nothing in ambient mode has.",
 	Remedy:     "Find out what the image adds. If it is no more than a version or a registry, remove the annotation.",
 	Check: differs(func(from string) string {
-		return fmt.Sprintf("%s uses a proxy image of its own; what that adds ends with the sidecar.", from)
+		return fmt.Sprintf("%s is a proxy image of its own; what that adds ends with the sidecar.", from)
 	}, mesh.ProxyImageAnnotation),
 }

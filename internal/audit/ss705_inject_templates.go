@@ -17,6 +17,6 @@ var injectTemplates = Rule{
 	Why:        "A custom injection template can add anything to the pod: containers, volumes, environment. None of it is added to an ambient pod.",
 	Remedy:     "Move what the template adds into the pod template itself, then remove the annotation.",
 	Check: differs(func(from string) string {
-		return fmt.Sprintf("%s is injected from a custom template; what it adds besides the proxy is missing in ambient mode.", from)
+		return fmt.Sprintf("%s is a custom injection template; what it adds besides the proxy is missing in ambient mode.", from)
 	}, mesh.InjectTemplatesAnnotation),
 }

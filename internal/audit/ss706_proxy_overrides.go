@@ -17,6 +17,6 @@ var proxyOverrides = Rule{
 	Why:        "A container named istio-proxy in the template (or proxy.istio.io/overrides) changes the injected sidecar: lifecycle hooks, volumes, environment, resources. It ends with the sidecar.",
 	Remedy:     "Remove the container from the template together with the sidecar; if it mounts volumes for an extension, solve that at the waypoint first.",
 	Check: differs(func(from string) string {
-		return fmt.Sprintf("%s shapes its own istio-proxy container; left in the template, it would run as an ordinary container in ambient mode.", from)
+		return fmt.Sprintf("The pod template shapes the istio-proxy container (%s); left there, it would run as an ordinary container in ambient mode.", from)
 	}, mesh.ProxyOverridesAnnotation),
 }

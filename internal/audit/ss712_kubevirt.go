@@ -18,6 +18,6 @@ var kubevirtInterfaces = Rule{
 	Why:        "traffic.sidecar.istio.io/kubevirtInterfaces was replaced by istio.io/reroute-virtual-interfaces, which both modes read.",
 	Remedy:     "Rename the annotation to istio.io/reroute-virtual-interfaces before the sidecar goes.",
 	Check: differs(func(from string) string {
-		return fmt.Sprintf("%s reroutes virtual interfaces by an annotation that ambient mode does not read.", from)
+		return fmt.Sprintf("%s is an annotation that ambient mode does not read.", from)
 	}, mesh.KubevirtInterfaces),
 }

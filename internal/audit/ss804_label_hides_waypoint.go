@@ -10,7 +10,7 @@ var labelHidesWaypoint = Rule{
 	Title:      "A Service's label takes it off its namespace's working waypoint",
 	Severity:   Error,
 	Requires:   VerdictWaypoint,
-	Inputs:     Inputs{Facts: []Fact{FactBinding, FactServices}},
+	Inputs:     Inputs{Facts: []Fact{FactServices}},
 	References: []string{"istio/istio pilot/pkg/serviceregistry/ambient/waypoints.go (fetchWaypointForTarget)"},
 	Why: "A use-waypoint label on the Service takes precedence over the namespace's, also when the waypoint it names is not ready. There is no fallback to the namespace's waypoint: the Service " +
 		"has none, and loses what that one enforced.",
@@ -19,7 +19,7 @@ var labelHidesWaypoint = Rule{
 		var out []Finding
 		for _, s := range v.Services() {
 			if b := s.Waypoint; b.ShadowsBound && !b.Bound && !b.OptOut {
-				f := one(fmt.Sprintf("Service %s/%s names waypoint %s, which does not serve it, and so has none, though its namespace's waypoint %s would.", s.Namespace, s.Name, b.Gateway.Name, b.Shadows.Name), b.Evidence)
+				f := one(fmt.Sprintf("%s names waypoint %s/%s, which does not serve it, and so loses its namespace's waypoint %s/%s.", s.Ref, b.Gateway.Namespace, b.Gateway.Name, b.Shadows.Namespace, b.Shadows.Name), b.Evidence)
 				f[0].Subject = s.Ref
 				out = append(out, f...)
 			}

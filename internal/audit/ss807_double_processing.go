@@ -13,7 +13,7 @@ var doubleProcessing = Rule{
 	Severity:   Warning,
 	Requires:   VerdictNone,
 	Modes:      []mesh.Mode{mesh.Sidecar},
-	Inputs:     Inputs{Facts: []Fact{FactServices, FactBinding}},
+	Inputs:     Inputs{Facts: []Fact{FactServices}},
 	References: []string{"https://github.com/istio/istio/issues/52527", "istio/istio pilot/pkg/xds/endpoints/endpoint_builder.go"},
 	Why: "Calls of ambient clients then pass the waypoint and the sidecar: both apply policies and routes, and the sidecar sees the waypoint's identity, so its policies by client identity " +
 		"refuse or miss them. Calls of clients with sidecars pass the waypoint not at all.",

@@ -38,7 +38,7 @@ var waypointBypass = Rule{
 		if len(evidence) == 0 {
 			return nil
 		}
-		return one(fmt.Sprintf("%s holds at waypoint %s only; %s in the mesh still call with a sidecar and go round it.", objects(evidence), by.Name, count(callers, "workload", "workloads")), evidence...)
+		return one(fmt.Sprintf("%s holds at waypoint %s only; callers with sidecars (%s in the mesh) go round it.", objects(evidence), by.Name, count(callers, "workload", "workloads")), evidence...)
 	},
 }
 

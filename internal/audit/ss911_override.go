@@ -22,7 +22,7 @@ var overrideRaises = Rule{
 		if !ok || !o.known() || o.verdict == VerdictAmbient {
 			return nil // the least mode there is raises nothing
 		}
-		f := one(fmt.Sprintf("%s: %s.", mesh.AnnotationMode, o.value), o.evidence)
+		f := one(fmt.Sprintf("The owner asks for mode %s (%s on %s).", o.value, mesh.AnnotationMode, o.evidence.Object), o.evidence)
 		f[0].Requires, f[0].Subject = o.verdict, v.Workload()
 		return f
 	},

@@ -18,7 +18,7 @@ var networkPolicy = Rule{
 	Title:      "A NetworkPolicy does not let HBONE in",
 	Severity:   Warning,
 	Requires:   VerdictAmbient,
-	Inputs:     Inputs{Facts: []Fact{FactMetadata}, Kinds: []snapshot.Kind{kindNetworkPolicy}},
+	Inputs:     Inputs{Facts: []Fact{FactMetadata, FactMode}, Kinds: []snapshot.Kind{kindNetworkPolicy}},
 	References: []string{"https://istio.io/latest/docs/ambient/usage/networkpolicy/", "https://github.com/kartverket/skiperator/issues/940"},
 	Why: "Between ambient pods all calls arrive on TCP 15008. A NetworkPolicy that lists the application's ports drops them, and under default deny also the kubelet's probes, which come from " +
 		"169.254.7.127 (fd16:9254:7127:1337:ffff:ffff:ffff:ffff).",
