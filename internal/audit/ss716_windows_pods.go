@@ -8,7 +8,7 @@ import (
 var windowsNode = Rule{
 	Code:       "SS716",
 	Title:      "Windows pods have no mode of this mesh",
-	Severity:   Warning,
+	Severity:   Error,
 	Requires:   VerdictNone,
 	Modes:      []mesh.Mode{mesh.Sidecar, mesh.Ambient, mesh.None},
 	Inputs:     Inputs{Features: []mesh.Feature{mesh.WindowsNode}, Facts: []Fact{FactMode}},
@@ -22,14 +22,11 @@ var windowsNode = Rule{
 		}
 		evidence := gather(uses)
 		if v.Mode() == mesh.Ambient {
-			return []Finding{{
-				Severity: Error, Evidence: evidence,
-				Message: "Pods on Windows nodes are labelled for ambient mode, but no ztunnel runs there: calls to them fail with 503.",
-			}}
+			return one("Pods on Windows nodes are labelled for ambient mode, but no ztunnel runs there: calls to them fail with 503.", evidence...)
 		}
 		if v.Mode() == mesh.None {
 			return nil
 		}
-		return one("Pods on Windows nodes cannot be captured: no ztunnel runs there.", evidence...)
+		return []Finding{{Severity: Warning, Message: "Pods on Windows nodes cannot be captured: no ztunnel runs there.", Evidence: evidence}}
 	},
 }
