@@ -3,6 +3,7 @@ package audit
 import (
 	"fmt"
 	"runtime"
+	"syscall"
 	"testing"
 
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
@@ -61,6 +62,15 @@ func bigMesh(tb testing.TB, pods int) *mesh.Mesh {
 	return mesh.Build(b.Build())
 }
 
+// processorTime is what this process has used in nanoseconds; other processes do not disturb it.
+func processorTime(b *testing.B) int64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return u.Utime.Nano() + u.Stime.Nano()
+}
+
 // BenchmarkRun measures an audit without loading and deriving. The time per workload must not grow with
 // the mesh.
 func BenchmarkRun(b *testing.B) {
@@ -70,13 +80,14 @@ func BenchmarkRun(b *testing.B) {
 			workloads := len(m.Workloads)
 			runtime.GC()
 			b.ReportAllocs()
+			start := processorTime(b)
 			b.ResetTimer()
 			for range b.N {
 				if r := Run(m, Options{}); len(r.Workloads) != workloads {
 					b.Fatalf("%d workloads, want %d", len(r.Workloads), workloads)
 				}
 			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(workloads), "ns/workload")
+			b.ReportMetric(float64(processorTime(b)-start)/float64(b.N)/float64(workloads), "cpu-ns/workload")
 		})
 	}
 }

@@ -1,13 +1,13 @@
 package audit
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/sidestep-mesh/sidestep/internal/authz"
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
-	securityv1 "istio.io/client-go/pkg/apis/security/v1"
 )
 
 // policyFate is what ztunnel makes of an AuthorizationPolicy as a whole.
@@ -27,28 +27,33 @@ func (f *policyFate) with(fates ...authz.Fate) []authz.RuleFate {
 	return out
 }
 
-// Fate compiles an AuthorizationPolicy for ztunnel, once for all the workloads it reaches.
-func (f *facts) Fate(p *mesh.Policy) *policyFate {
-	o, ok := p.Object.(*securityv1.AuthorizationPolicy)
-	if !ok {
-		return &policyFate{}
-	}
-	if done := f.index.fates[o]; done != nil {
+// Fate tells what ztunnel makes of an AuthorizationPolicy, once for all the workloads it reaches.
+func (f *facts) Fate(p *mesh.Policy) *policyFate { return f.index.fate(p.Namespace, p.Name) }
+
+func (x *index) fate(namespace, name string) *policyFate {
+	key := [2]string{namespace, name}
+	if done := x.fates[key]; done != nil {
 		return done
 	}
-	compiled, _ := authz.CompileAuthorizationPolicy(o)
-	fate := &policyFate{compiled: compiled, rules: authz.ZtunnelFates(&compiled)}
-	if f.index.fates == nil {
-		f.index.fates = map[*securityv1.AuthorizationPolicy]*policyFate{}
+	if x.fates == nil {
+		x.fates = map[[2]string]*policyFate{}
 	}
-	f.index.fates[o] = fate
+	fate := &policyFate{}
+	compiled := x.mesh.Authorization.Authorization
+	i, found := slices.BinarySearchFunc(compiled, key, func(p authz.AuthorizationPolicy, key [2]string) int {
+		return cmp.Or(cmp.Compare(p.Namespace, key[0]), cmp.Compare(p.Name, key[1]))
+	})
+	if found {
+		fate.compiled, fate.rules = compiled[i], authz.ZtunnelFates(&compiled[i])
+	}
+	x.fates[key] = fate
 	return fate
 }
 
 // atZtunnel are the policies of one action that ztunnel would enforce for the workload.
 func (v *View) atZtunnel(action authz.Action) []*mesh.Policy {
 	return slices.DeleteFunc(v.Policies("AuthorizationPolicy"), func(p *mesh.Policy) bool {
-		return p.Scope == mesh.ByTargetRefs || p.DryRun || v.Fate(p).compiled.Action != action
+		return p.Scope == mesh.ByTargetRefs || p.DryRun || p.Action != string(action)
 	})
 }
 

@@ -3,7 +3,6 @@ package audit
 import (
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
-	securityv1 "istio.io/client-go/pkg/apis/security/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	k8snetv1 "k8s.io/api/networking/v1"
@@ -19,7 +18,7 @@ type index struct {
 	sidecars   *int
 	// fates are policies compiled for ztunnel; strangers the answers of notUnder; exposed maps Services to
 	// the route of a gateway; autoscalers finds them by what they scale.
-	fates       map[*securityv1.AuthorizationPolicy]*policyFate
+	fates       map[[2]string]*policyFate
 	strangers   map[[2]mesh.Ref]*mesh.Workload
 	exposed     map[string]mesh.Ref
 	autoscalers map[mesh.Ref][]*autoscalingv2.HorizontalPodAutoscaler

@@ -4,19 +4,17 @@ import "github.com/sidestep-mesh/sidestep/internal/snapshot"
 
 // Kinds that rules read themselves.
 var (
-	kindNamespace             = snapshot.Kind{Kind: "Namespace"}
-	kindPod                   = snapshot.Kind{Kind: "Pod"}
-	kindService               = snapshot.Kind{Kind: "Service"}
-	kindGateway               = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "Gateway"}
-	kindHTTPRoute             = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "HTTPRoute"}
-	kindGRPCRoute             = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "GRPCRoute"}
-	kindVirtualService        = snapshot.Kind{Group: "networking.istio.io", Kind: "VirtualService"}
-	kindRequestAuthentication = snapshot.Kind{Group: "security.istio.io", Kind: "RequestAuthentication"}
-	kindPeerAuthentication    = snapshot.Kind{Group: "security.istio.io", Kind: "PeerAuthentication"}
-	kindNetworkPolicy         = snapshot.Kind{Group: "networking.k8s.io", Kind: "NetworkPolicy"}
-	kindConfigMap             = snapshot.Kind{Kind: "ConfigMap"}
-	kindFelix                 = snapshot.Kind{Group: "crd.projectcalico.org", Kind: "FelixConfiguration"}
-	kindInstallation          = snapshot.Kind{Group: "operator.tigera.io", Kind: "Installation"}
-	kindHPA                   = snapshot.Kind{Group: "autoscaling", Kind: "HorizontalPodAutoscaler"}
-	kindAuthorizationPolicy   = snapshot.Kind{Group: "security.istio.io", Kind: "AuthorizationPolicy"}
+	kindNamespace           = snapshot.Kind{Kind: "Namespace"}
+	kindPod                 = snapshot.Kind{Kind: "Pod"}
+	kindService             = snapshot.Kind{Kind: "Service"}
+	kindGateway             = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "Gateway"}
+	kindHTTPRoute           = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "HTTPRoute"}
+	kindGRPCRoute           = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "GRPCRoute"}
+	kindVirtualService      = snapshot.Kind{Group: "networking.istio.io", Kind: "VirtualService"}
+	kindNetworkPolicy       = snapshot.Kind{Group: "networking.k8s.io", Kind: "NetworkPolicy"}
+	kindConfigMap           = snapshot.Kind{Kind: "ConfigMap"}
+	kindFelix               = snapshot.Kind{Group: "crd.projectcalico.org", Kind: "FelixConfiguration"}
+	kindInstallation        = snapshot.Kind{Group: "operator.tigera.io", Kind: "Installation"}
+	kindHPA                 = snapshot.Kind{Group: "autoscaling", Kind: "HorizontalPodAutoscaler"}
+	kindAuthorizationPolicy = snapshot.Kind{Group: "security.istio.io", Kind: "AuthorizationPolicy"}
 )

@@ -21,7 +21,7 @@ func run(m *mesh.Mesh, o Options, rules []Rule) *Result {
 	rules = slices.DeleteFunc(slices.Clone(rules), func(r Rule) bool { return !r.appliesTo(minor) })
 	f := facts{mesh: m, index: &index{mesh: m}}
 	threshold := cmp.Or(o.HighScaleReplicas, DefaultHighScaleReplicas)
-	out := &Result{Summary: Summary{ByVerdict: map[Verdict]int{}}}
+	out := &Result{}
 	for _, w := range m.Workloads {
 		if w.Role != mesh.Application {
 			continue
@@ -35,9 +35,9 @@ func run(m *mesh.Mesh, o Options, rules []Rule) *Result {
 		if r.HighScale {
 			r.KeptBy, r.Keepers = keptBy(r.Findings)
 		}
-		out.Summary.add(w, r.Verdict)
 		out.Workloads = append(out.Workloads, r)
 	}
+	out.Summary = Summarize(out.Workloads)
 	whole := &MeshView{facts: f, results: out.Workloads}
 	for i := range rules {
 		if rules[i].Whole != nil {
@@ -142,6 +142,15 @@ func keptBy(findings []Finding) (*Finding, []string) {
 		return nil, codes
 	}
 	return first, codes
+}
+
+// Summarize counts results: all of an audit, or the part of it that is shown.
+func Summarize(results []WorkloadResult) Summary {
+	s := Summary{ByVerdict: map[Verdict]int{}}
+	for _, r := range results {
+		s.add(r.Workload, r.Verdict)
+	}
+	return s
 }
 
 // add counts one workload.

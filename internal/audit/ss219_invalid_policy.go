@@ -4,10 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/sidestep-mesh/sidestep/internal/authz"
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
-	"github.com/sidestep-mesh/sidestep/internal/snapshot"
-	securityv1 "istio.io/client-go/pkg/apis/security/v1"
 )
 
 // invalidPolicy: what istiod refuses or reads differently than its author.
@@ -16,26 +13,13 @@ var invalidPolicy = Rule{
 	Title:      "A policy is not valid",
 	Severity:   Error,
 	Requires:   VerdictNone,
-	Inputs:     Inputs{Kinds: []snapshot.Kind{kindAuthorizationPolicy, kindRequestAuthentication, kindPeerAuthentication}},
+	Inputs:     Inputs{Facts: []Fact{FactPolicies}},
 	References: []string{"istio/istio pkg/config/validation", "istio/istio pilot/pkg/security/authz"},
 	Why:        "istiod's validation webhook refuses such an object; one that got in while the webhook was down, or that stands in Git, is read in the way the message says.",
 	Remedy:     "Correct the field.",
 	Whole: func(m *MeshView) []Finding {
-		var problems []authz.Problem
-		for _, o := range snapshot.All[*securityv1.AuthorizationPolicy](m.Snapshot()) {
-			_, found := authz.CompileAuthorizationPolicy(o)
-			problems = append(problems, found...)
-		}
-		for _, o := range snapshot.All[*securityv1.RequestAuthentication](m.Snapshot()) {
-			_, found := authz.CompileRequestAuthentication(o)
-			problems = append(problems, found...)
-		}
-		for _, o := range snapshot.All[*securityv1.PeerAuthentication](m.Snapshot()) {
-			_, found := authz.CompilePeerAuthentication(o)
-			problems = append(problems, found...)
-		}
 		var out []Finding
-		for _, p := range problems {
+		for _, p := range m.AuthzProblems() {
 			ref := mesh.Ref{Group: kindAuthorizationPolicy.Group, Kind: p.Object.Kind, Namespace: p.Object.Namespace, Name: p.Object.Name}
 			f := Finding{Message: fmt.Sprintf("%s: %s %s.", ref, p.Field, strings.TrimSuffix(p.Message, ".")), Evidence: []mesh.Evidence{at(ref, p.Field, "")}}
 			if p.Warning {

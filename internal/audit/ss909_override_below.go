@@ -43,18 +43,17 @@ func (o override) known() bool {
 // the first that is set.
 func overrideOf(v *View) (override, bool) {
 	ns := v.Namespace()
-	for _, place := range []struct {
-		on    map[string]string
-		ref   mesh.Ref
-		field string
-	}{
-		{v.Own(), v.Workload(), noteField(mesh.AnnotationMode)},
-		{v.Annotations(), v.Workload(), templateNote(v.Workload(), mesh.AnnotationMode)},
-		{ns.Annotations, namespaceRef(ns.Name), noteField(mesh.AnnotationMode)},
-	} {
-		if value, set := place.on[mesh.AnnotationMode]; set {
-			return override{value: value, verdict: Verdict(value), evidence: at(place.ref, place.field, value)}, true
-		}
+	found := func(value string, ref mesh.Ref, field func(string) string) (override, bool) {
+		return override{value: value, verdict: Verdict(value), evidence: at(ref, field(mesh.AnnotationMode), value)}, true
+	}
+	if value, set := v.Own()[mesh.AnnotationMode]; set {
+		return found(value, v.Workload(), noteField)
+	}
+	if value, set := v.Annotations()[mesh.AnnotationMode]; set {
+		return found(value, v.Workload(), func(name string) string { return templateNote(v.Workload(), name) })
+	}
+	if value, set := ns.Annotations[mesh.AnnotationMode]; set {
+		return found(value, namespaceRef(ns.Name), noteField)
 	}
 	return override{}, false
 }

@@ -2,7 +2,6 @@ package audit
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
 )
@@ -13,17 +12,12 @@ var unknownFields = Rule{
 	Title:      "An object has fields that the model does not know",
 	Severity:   Warning,
 	Requires:   VerdictSidecar,
-	Inputs:     Inputs{Facts: []Fact{FactPolicies}},
+	Inputs:     Inputs{Features: []mesh.Feature{mesh.UnknownField}},
 	References: []string{"https://istio.io/latest/docs/reference/config/"},
 	Why:        "A field may be misspelt, or come from a newer API than the rules know. What it does for this workload is unknown, and what is unknown keeps the sidecar.",
 	Remedy:     "Correct the field (kubectl apply --dry-run=server names misspelt ones), or use a release of sidestep that knows it.",
 	Check: func(v *View) []Finding {
-		var evidence []mesh.Evidence
-		for _, p := range v.Attached() {
-			for _, field := range v.Snapshot().UnknownFields(p.Object) {
-				evidence = append(evidence, at(p.Ref, field, ""))
-			}
-		}
+		evidence := gather(v.Uses(mesh.UnknownField))
 		if len(evidence) == 0 {
 			return nil
 		}
@@ -33,10 +27,4 @@ var unknownFields = Rule{
 		}
 		return one(fmt.Sprintf("%s has fields whose meaning is not known here: %s.", objects(evidence), list(fields)), evidence...)
 	},
-}
-
-// Attached are all policies and routes that touch the workload.
-func (v *View) Attached() []*mesh.Policy {
-	v.touch(FactPolicies)
-	return slices.Concat(v.w.Policies, v.w.Routes)
 }

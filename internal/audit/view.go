@@ -3,6 +3,7 @@ package audit
 import (
 	"slices"
 
+	"github.com/sidestep-mesh/sidestep/internal/authz"
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	corev1 "k8s.io/api/core/v1"
@@ -85,8 +86,10 @@ func (v *View) Replicas() int {
 
 // Uses returns the uses of the given features, by the workload or by the mesh as a whole.
 func (v *View) Uses(features ...mesh.Feature) []mesh.Use {
-	for _, f := range features {
-		v.touch(f)
+	if v.witness != nil {
+		for _, f := range features {
+			v.touch(f)
+		}
 	}
 	var out []mesh.Use
 	for _, uses := range [2][]mesh.Use{v.w.Uses, v.mesh.Uses} {
@@ -251,4 +254,10 @@ func (m *MeshView) Policies() []*mesh.Policy {
 func (m *MeshView) ServiceUses(s *mesh.Service, feature mesh.Feature) []mesh.Use {
 	m.touch(feature)
 	return slices.DeleteFunc(slices.Clone(s.Uses), func(u mesh.Use) bool { return u.Feature != feature })
+}
+
+// AuthzProblems is what is wrong with authorization objects.
+func (m *MeshView) AuthzProblems() []authz.Problem {
+	m.touch(FactPolicies)
+	return m.mesh.AuthzProblems
 }
