@@ -15,14 +15,15 @@ import (
 	securityv1 "istio.io/client-go/pkg/apis/security/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	k8snetv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 const podsPerWorkload = 5
 
-// bigMesh has one Deployment and one Service for every five pods, forty Deployments to a namespace; half of
-// the Deployments have an AuthorizationPolicy, a fifth a VirtualService, and each namespace a policy for all.
-func bigMesh(tb testing.TB, pods int) *mesh.Mesh {
+// bigMesh has one Deployment and one Service for every five pods; half of the Deployments have an
+// AuthorizationPolicy, a fifth a VirtualService, a fifth a NetworkPolicy, and each namespace a policy for all.
+func bigMesh(tb testing.TB, pods, perNamespace int) *mesh.Mesh {
 	tb.Helper()
 	b := snapshot.NewBuilder()
 	add := func(o snapshot.Object) {
@@ -32,10 +33,10 @@ func bigMesh(tb testing.TB, pods int) *mesh.Mesh {
 	}
 	replicas := int32(podsPerWorkload)
 	for i := range pods / podsPerWorkload {
-		ns, name := fmt.Sprintf("ns-%d", i/40), fmt.Sprintf("app-%d", i)
+		ns, name := fmt.Sprintf("ns-%d", i/perNamespace), fmt.Sprintf("app-%d", i)
 		labels := map[string]string{"app": name}
 		meta := metav1.ObjectMeta{Namespace: ns, Name: name}
-		if i%40 == 0 {
+		if i%perNamespace == 0 {
 			add(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns, Labels: map[string]string{mesh.LabelInjection: mesh.InjectionEnabled}}})
 			add(&securityv1.AuthorizationPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "all"}, Spec: securityapi.AuthorizationPolicy{
 				Rules: []*securityapi.Rule{{From: []*securityapi.Rule_From{{Source: &securityapi.Source{Namespaces: []string{ns}}}}}},
@@ -50,6 +51,12 @@ func bigMesh(tb testing.TB, pods int) *mesh.Mesh {
 			add(&securityv1.AuthorizationPolicy{ObjectMeta: meta, Spec: securityapi.AuthorizationPolicy{
 				Selector: &typev1beta1.WorkloadSelector{MatchLabels: labels}, Action: securityapi.AuthorizationPolicy_DENY,
 				Rules: []*securityapi.Rule{{To: []*securityapi.Rule_To{{Operation: &securityapi.Operation{Paths: []string{"/admin"}}}}}},
+			}})
+		}
+		if i%5 == 1 {
+			add(&k8snetv1.NetworkPolicy{ObjectMeta: meta, Spec: k8snetv1.NetworkPolicySpec{
+				PodSelector: metav1.LabelSelector{MatchLabels: labels}, PolicyTypes: []k8snetv1.PolicyType{k8snetv1.PolicyTypeIngress},
+				Ingress: []k8snetv1.NetworkPolicyIngressRule{{}},
 			}})
 		}
 		if i%5 == 0 {
@@ -74,9 +81,9 @@ func processorTime(b *testing.B) int64 {
 // BenchmarkRun measures an audit without loading and deriving. The time per workload must not grow with
 // the mesh.
 func BenchmarkRun(b *testing.B) {
-	for _, pods := range []int{2_000, 20_000, 100_000} {
-		b.Run(fmt.Sprintf("pods=%d", pods), func(b *testing.B) {
-			m := bigMesh(b, pods)
+	for _, shape := range []struct{ pods, perNamespace int }{{2_000, 40}, {20_000, 40}, {100_000, 40}, {100_000, 20_000}} {
+		b.Run(fmt.Sprintf("pods=%d/namespaces=%d", shape.pods, max(1, shape.pods/podsPerWorkload/shape.perNamespace)), func(b *testing.B) {
+			m := bigMesh(b, shape.pods, shape.perNamespace)
 			workloads := len(m.Workloads)
 			runtime.GC()
 			b.ReportAllocs()
@@ -96,7 +103,7 @@ func BenchmarkRun(b *testing.B) {
 // the mesh may take no more than a little over ten times as many.
 func TestCostPerWorkloadIsFlat(t *testing.T) {
 	perWorkload := func(pods int) float64 {
-		m := bigMesh(t, pods)
+		m := bigMesh(t, pods, 40)
 		return testing.AllocsPerRun(2, func() { Run(m, Options{}) }) / float64(len(m.Workloads))
 	}
 	small, large := perWorkload(1_000), perWorkload(10_000)

@@ -58,16 +58,26 @@ func (v *View) atZtunnel(action authz.Action) []*mesh.Policy {
 }
 
 // lostFields names the attributes that rules lose at ztunnel, and their places in the policy.
-func lostFields(p *mesh.Policy, rules []authz.RuleFate) (string, []mesh.Evidence) {
+func lostFields(v *View, p *mesh.Policy, rules []authz.RuleFate) (string, []mesh.Evidence) {
 	var names []string
 	var evidence []mesh.Evidence
+	known := gather(v.Uses(mesh.L7Authz))
 	for _, r := range rules {
 		for _, name := range r.Lost {
 			if !slices.Contains(names, name) {
 				names = append(names, name)
 			}
 		}
-		evidence = append(evidence, at(p.Ref, fmt.Sprintf("spec.rules[%d]", r.Rule), strings.Join(r.Lost, ", ")))
+		rule := fmt.Sprintf("spec.rules[%d]", r.Rule)
+		before := len(evidence)
+		for _, e := range known {
+			if e.Object == p.Ref && strings.HasPrefix(e.Field, rule+".") {
+				evidence = append(evidence, e)
+			}
+		}
+		if len(evidence) == before { // a workload behind very many policies: package mesh does not keep every place
+			evidence = append(evidence, at(p.Ref, rule, strings.Join(r.Lost, ", ")))
+		}
 	}
 	return list(names), evidence
 }
@@ -86,7 +96,10 @@ func whichRules(some, all int) string {
 // moveToWaypoint is the way out for a policy that only an HTTP proxy can enforce: where its copy must be
 // attached follows from its scope.
 func moveToWaypoint(v *View, p *mesh.Policy) string {
-	const when = " before the sidecar goes, and remove the original once no sidecar is left that enforces it."
+	when := " before the sidecar goes, and remove the original once no sidecar is left that enforces it."
+	if v.Mode() == mesh.Ambient {
+		when = ", then remove the original."
+	}
 	switch p.Scope {
 	case mesh.ByRoot:
 		if v.Minor() < 25 {

@@ -5,7 +5,6 @@ import (
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
-	k8snetv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -22,8 +21,8 @@ type index struct {
 	strangers   map[[2]mesh.Ref]*mesh.Workload
 	exposed     map[string]mesh.Ref
 	autoscalers map[mesh.Ref][]*autoscalingv2.HorizontalPodAutoscaler
-	// networkPolicies are those that limit ingress, by namespace.
-	networkPolicies map[string][]*k8snetv1.NetworkPolicy
+	// networkPolicies are those that limit ingress, by namespace and a label that they select by.
+	networkPolicies map[string]map[labelPair][]selectedPolicy
 }
 
 func (x *index) namespace(name string) *corev1.Namespace {

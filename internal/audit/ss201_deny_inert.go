@@ -13,7 +13,7 @@ var denyInert = Rule{
 	Title:    "A DENY policy stops denying at ztunnel",
 	Severity: Error,
 	Requires: VerdictWaypoint,
-	Inputs:   Inputs{Facts: []Fact{FactPolicies, FactMode, FactServices, FactSettings}},
+	Inputs:   Inputs{Features: []mesh.Feature{mesh.L7Authz}, Facts: []Fact{FactPolicies, FactMode, FactServices, FactSettings}},
 	References: []string{
 		"https://github.com/istio/istio/issues/61126", "istio/istio pilot/pkg/serviceregistry/ambient/authorization.go", "istio/ztunnel src/rbac.rs",
 	},
@@ -29,7 +29,7 @@ var denyInert = Rule{
 			if len(inert) == 0 {
 				continue
 			}
-			lost, evidence := lostFields(p, inert)
+			lost, evidence := lostFields(v, p, inert)
 			text := fmt.Sprintf("%s would stop denying without a word: %s needs %s, which ztunnel does not see (fail-open).", p.Ref, whichRules(len(inert), len(fate.rules)), lost)
 			if v.Mode() == mesh.Ambient {
 				text = fmt.Sprintf("%s denies nothing by %s: ztunnel does not see %s (fail-open).", p.Ref, whichRules(len(inert), len(fate.rules)), lost)

@@ -13,7 +13,7 @@ var allowDeniesAll = Rule{
 	Title:      "An ALLOW policy admits nobody at ztunnel",
 	Severity:   Error,
 	Requires:   VerdictWaypoint,
-	Inputs:     Inputs{Facts: []Fact{FactPolicies, FactMode, FactServices, FactSettings}},
+	Inputs:     Inputs{Features: []mesh.Feature{mesh.L7Authz}, Facts: []Fact{FactPolicies, FactMode, FactServices, FactSettings}},
 	References: []string{"istio/istio pilot/pkg/serviceregistry/ambient/authorization.go", "https://istio.io/latest/docs/ambient/usage/l4-policy/"},
 	Why: "istiod drops every ALLOW rule with an HTTP attribute. With no rule left the policy still counts as an ALLOW that never matches, so ztunnel refuses every call that no " +
 		"other ALLOW admits: this fails closed, as an outage.",
@@ -26,7 +26,7 @@ var allowDeniesAll = Rule{
 			if len(dropped) == 0 || len(dropped) < len(fate.rules) {
 				continue
 			}
-			lost, evidence := lostFields(p, dropped)
+			lost, evidence := lostFields(v, p, dropped)
 			text := fmt.Sprintf("%s would refuse every call: its rules need %s, which ztunnel does not see, and none is left.", p.Ref, lost)
 			if v.Mode() == mesh.Ambient {
 				text = fmt.Sprintf("%s refuses every call: its rules need %s, which ztunnel does not see, and none is left.", p.Ref, lost)

@@ -13,7 +13,7 @@ var allowNarrowed = Rule{
 	Title:      "Some rules of an ALLOW policy are dropped at ztunnel",
 	Severity:   Error,
 	Requires:   VerdictWaypoint,
-	Inputs:     Inputs{Facts: []Fact{FactPolicies, FactMode, FactServices, FactSettings}},
+	Inputs:     Inputs{Features: []mesh.Feature{mesh.L7Authz}, Facts: []Fact{FactPolicies, FactMode, FactServices, FactSettings}},
 	References: []string{"istio/istio pilot/pkg/serviceregistry/ambient/authorization.go"},
 	Why:        "istiod drops ALLOW rules with an HTTP attribute and keeps the rest. What only the dropped rules admit is refused; what the others admit still passes. It does not deny everything.",
 	Remedy:     "Bind the Services to a waypoint and give it a copy of the policy with targetRefs before the sidecar goes.",
@@ -25,7 +25,7 @@ var allowNarrowed = Rule{
 			if len(dropped) == 0 || len(dropped) == len(fate.rules) {
 				continue
 			}
-			lost, evidence := lostFields(p, dropped)
+			lost, evidence := lostFields(v, p, dropped)
 			verb := "would lose"
 			if v.Mode() == mesh.Ambient {
 				verb = "has lost"

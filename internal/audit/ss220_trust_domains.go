@@ -13,7 +13,7 @@ var trustDomains = Rule{
 	Title:      "ztunnel leaves out an attribute of an ALLOW rule and admits more",
 	Severity:   Error,
 	Requires:   VerdictWaypoint,
-	Inputs:     Inputs{Facts: []Fact{FactPolicies, FactMode}},
+	Inputs:     Inputs{Features: []mesh.Feature{mesh.L7Authz}, Facts: []Fact{FactPolicies, FactMode}},
 	References: []string{"istio/istio pilot/pkg/serviceregistry/ambient/authorization.go"},
 	Why: "source.trustDomains (1.30) is not among the attributes that istiod sends to ztunnel, and up to 1.31 no status says so. An ALLOW rule that narrows its callers by trust domain " +
 		"beside another attribute admits callers of every trust domain.",
@@ -26,7 +26,7 @@ var trustDomains = Rule{
 			if len(broad) == 0 {
 				continue
 			}
-			lost, evidence := lostFields(p, broad)
+			lost, evidence := lostFields(v, p, broad)
 			verb := "would admit"
 			if v.Mode() == mesh.Ambient {
 				verb = "admits"

@@ -3,6 +3,7 @@ package audit
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
@@ -43,22 +44,63 @@ var networkPolicy = Rule{
 	},
 }
 
-// NetworkPolicies are those that limit what reaches the workload's pods.
+// NetworkPolicies are those that limit what reaches the workload's pods, by name.
 func (v *View) NetworkPolicies() []*k8snetv1.NetworkPolicy {
 	x := v.index
 	if x.networkPolicies == nil {
-		x.networkPolicies = map[string][]*k8snetv1.NetworkPolicy{}
-		for _, p := range snapshot.All[*k8snetv1.NetworkPolicy](x.mesh.Snapshot) {
-			if limitsIngress(p) {
-				x.networkPolicies[p.Namespace] = append(x.networkPolicies[p.Namespace], p)
-			}
-		}
+		x.networkPolicies = indexNetworkPolicies(x.mesh.Snapshot)
 	}
 	pod := labels.Set(v.Labels())
-	return slices.DeleteFunc(slices.Clone(x.networkPolicies[v.w.Namespace]), func(p *k8snetv1.NetworkPolicy) bool {
+	here := x.networkPolicies[v.w.Namespace]
+	found := matching(here[labelPair{}], pod)
+	for key, value := range pod {
+		found = append(found, matching(here[labelPair{key, value}], pod)...)
+	}
+	slices.SortFunc(found, func(a, b *k8snetv1.NetworkPolicy) int { return strings.Compare(a.Name, b.Name) })
+	return found
+}
+
+// selectedPolicy is a NetworkPolicy with its compiled selector.
+type selectedPolicy struct {
+	*k8snetv1.NetworkPolicy
+	selector labels.Selector
+}
+
+// labelPair is one label that a selector asks for; the zero pair stands for selectors that ask for none
+// by matchLabels.
+type labelPair struct{ key, value string }
+
+// indexNetworkPolicies finds policies by namespace and one label that they ask for, so that a workload is
+// compared with those that may select it and not with every one of its namespace.
+func indexNetworkPolicies(s *snapshot.Snapshot) map[string]map[labelPair][]selectedPolicy {
+	out := map[string]map[labelPair][]selectedPolicy{}
+	for _, p := range snapshot.All[*k8snetv1.NetworkPolicy](s) {
 		selector, err := metav1.LabelSelectorAsSelector(&p.Spec.PodSelector)
-		return err != nil || !selector.Matches(pod)
-	})
+		if err != nil || !limitsIngress(p) {
+			continue // the API server admits no invalid selector
+		}
+		var pair labelPair
+		for key, value := range p.Spec.PodSelector.MatchLabels {
+			if pair.key == "" || key < pair.key {
+				pair = labelPair{key, value}
+			}
+		}
+		if out[p.Namespace] == nil {
+			out[p.Namespace] = map[labelPair][]selectedPolicy{}
+		}
+		out[p.Namespace][pair] = append(out[p.Namespace][pair], selectedPolicy{p, selector})
+	}
+	return out
+}
+
+func matching(candidates []selectedPolicy, pod labels.Set) []*k8snetv1.NetworkPolicy {
+	var out []*k8snetv1.NetworkPolicy
+	for _, c := range candidates {
+		if c.selector.Matches(pod) {
+			out = append(out, c.NetworkPolicy)
+		}
+	}
+	return out
 }
 
 func limitsIngress(p *k8snetv1.NetworkPolicy) bool {
