@@ -18,7 +18,9 @@ type Bulk struct {
 func Peer() Bulk { return Bulk{Services: 4000, PodsPerService: 5, Policies: 2000} }
 
 // BulkOfPods is a mesh of that many pods with everything else in Peer's proportions.
-func BulkOfPods(pods int) Bulk { return Bulk{Services: pods / 5, PodsPerService: 5, Policies: pods / 10} }
+func BulkOfPods(pods int) Bulk {
+	return Bulk{Services: pods / 5, PodsPerService: 5, Policies: pods / 10}
+}
 
 // servicesPerNamespace keeps namespaces at the size of a team, whatever the size of the mesh.
 const servicesPerNamespace = 50

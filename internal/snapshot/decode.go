@@ -44,6 +44,7 @@ func (o outcome) addTo(b *Builder) {
 type decoder struct {
 	namespace string
 	yaml      converter
+	pods      podDecoder
 	out       []outcome
 }
 
@@ -80,9 +81,6 @@ func (d *decoder) unit(u unit) {
 			d.fail(src, guess(u.text), "%s", yamlReason(err))
 			return
 		}
-		if text == nil { // nothing but comments
-			return
-		}
 	} else if len(text) > maxObject {
 		d.fail(src, peek(text), "larger than %d MiB, more than any API server takes", maxObject>>20)
 		return
@@ -99,11 +97,16 @@ func (d *decoder) unit(u unit) {
 
 // object decodes the JSON of one object, or of each item of a list.
 func (d *decoder) object(src Source, text []byte, h head) {
+	if string(text) == "null" {
+		d.ignore(src, h, "an empty document")
+		return
+	}
 	if text[0] != '{' {
 		d.fail(src, h, "%s where an object with apiVersion and kind was expected", describe(text))
 		return
 	}
 	if strings.HasSuffix(h.kind, "List") && h.items != nil {
+		before := len(d.out)
 		_ = elements(h.items, func(start, end int) {
 			item := h.items[start:end]
 			ih := peek(item)
@@ -119,6 +122,9 @@ func (d *decoder) object(src Source, text []byte, h head) {
 			}
 			d.object(src, item, ih)
 		})
+		if len(d.out) == before {
+			d.ignore(src, h, "an empty list")
+		}
 		return
 	}
 	if h.kind == "" || h.apiVersion == "" {
@@ -151,7 +157,13 @@ func (d *decoder) typed(src Source, text []byte, h head, gv schema.GroupVersion)
 		return
 	}
 	o := info.New()
-	unknown, err := decodeInto(o, text)
+	var unknown []string
+	var err error
+	if pod, ok := o.(*corev1.Pod); ok {
+		err = d.pods.decode(pod, text)
+	} else {
+		unknown, err = decodeInto(o, text)
+	}
 	if err != nil {
 		d.fail(src, h, "%s %s: %s", h.kind, h.describeName(), decodeReason(err))
 		return
@@ -286,8 +298,6 @@ func describe(text []byte) string {
 		return "a list"
 	case '"':
 		return "plain text"
-	case 'n':
-		return "nothing"
 	}
 	return "a single value"
 }

@@ -3,6 +3,7 @@ package snapshot_test
 import (
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -133,6 +134,35 @@ func TestBadInputIsOneClearLine(t *testing.T) {
 			}
 			if p := s.Problems(); len(p) != 1 || !strings.HasPrefix("! "+p[0].String(), c.want) || strings.Contains(p[0].String(), "\n") {
 				t.Errorf("got  %q\nwant %q", loaded(s), c.want)
+			}
+		})
+	}
+}
+
+func TestBombsAreRefusedBeforeTheyGoOff(t *testing.T) {
+	laughs := "a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]\n"
+	for i := range 9 {
+		laughs += fmt.Sprintf("a%d: &a%d [%s]\n", i+1, i+1, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i), 10), ", "))
+	}
+	for name, text := range map[string]string{
+		"a billion laughs":         "apiVersion: v1\nkind: Service\nmetadata: {name: s, namespace: a}\n" + laughs,
+		"a gigabyte of one string": "kind: Service\na: &a " + strings.Repeat("x", 1<<20) + "\nb: [" + strings.Repeat("*a, ", 1000) + "]\n",
+		"a document of 9 MiB":      "kind: Service\ndata: >\n  " + strings.Repeat("x", 9<<20) + "\n",
+		"a JSON object of 9 MiB":   "{\"kind\": \"Service\", \"data\": \"" + strings.Repeat("x", 9<<20) + "\"}",
+		"a deep document":          "kind: Service\nspec: " + strings.Repeat("[", 1<<20),
+		"a deep JSON document":     "{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"spec\":" + strings.Repeat("[", 1<<20) + strings.Repeat("]", 1<<20) + "}",
+		"a deep policy":            "{\"apiVersion\":\"security.istio.io/v1\",\"kind\":\"AuthorizationPolicy\",\"spec\":" + strings.Repeat("[", 1<<20) + strings.Repeat("]", 1<<20) + "}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			s := snapshot.Load(stream(text))
+			runtime.ReadMemStats(&after)
+			if p := s.Problems(); len(p) != 1 || s.Len() != 0 || p[0].Source.Line == 0 || len(p[0].Message) > 300 {
+				t.Errorf("got %.500q", loaded(s))
+			}
+			if got := (after.TotalAlloc - before.TotalAlloc) >> 20; got > 300 {
+				t.Errorf("%d MiB were allocated for it", got)
 			}
 		})
 	}

@@ -126,7 +126,9 @@ func (u unit) yamlItems() []unit {
 		}
 		i, line = next, line+1
 	}
-	flush(len(u.text))
+	if flush(len(u.text)); len(out) == 0 {
+		return []unit{u}
+	}
 	return out
 }
 
@@ -208,7 +210,7 @@ func (u unit) jsonListItems() []unit {
 		item.text, item.line, item.listKind, item.listVersion = u.text[at:h.itemsAt+end], line, h.kind, h.apiVersion
 		out = append(out, item)
 	})
-	if err != nil {
+	if err != nil || len(out) == 0 {
 		return []unit{u}
 	}
 	return out

@@ -1,11 +1,14 @@
 package snapshot
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/sidestep-mesh/sidestep/internal/snapshot/plainyaml"
+	yamlv2 "go.yaml.in/yaml/v2"
 	"sigs.k8s.io/yaml"
 )
 
@@ -14,10 +17,10 @@ type converter struct {
 	buf []byte
 }
 
-// convert returns the JSON of a unit, nil when it holds only comments. It is valid until the next call.
+// convert returns the JSON of a unit. It is valid until the next call.
 func (c *converter) convert(u unit) ([]byte, error) {
 	if len(u.text) > maxObject {
-		return nil, fmt.Errorf("larger than %d MiB, more than any API server takes", maxObject>>20)
+		return nil, errTooLarge
 	}
 	if js, ok := plainyaml.Append(c.buf[:0], u.text, u.dash); ok {
 		c.buf = js
@@ -33,14 +36,55 @@ func (c *converter) convert(u unit) ([]byte, error) {
 			}
 		}
 	}
+	if err := checkAliases(text); err != nil {
+		return nil, err
+	}
 	js, err := yaml.YAMLToJSON(text)
 	if err != nil {
 		return nil, err
 	}
-	if string(js) == "null" {
-		return nil, nil
-	}
 	return js, nil
+}
+
+var (
+	errTooLarge = fmt.Errorf("larger than %d MiB, more than any API server takes", maxObject>>20)
+	errBomb     = fmt.Errorf("aliases blow it up to more than %d MiB, more than any API server takes", maxObject>>20)
+)
+
+// checkAliases refuses a document whose aliases make much out of little. The parser bounds how many nodes they
+// make, but not how much text: a thousand aliases of a megabyte are a gigabyte of JSON.
+func checkAliases(text []byte) error {
+	if bytes.IndexByte(text, '&') < 0 || bytes.IndexByte(text, '*') < 0 {
+		return nil
+	}
+	var v any
+	if err := yamlv2.Unmarshal(text, &v); err != nil {
+		return err
+	}
+	if weigh(v, maxObject) < 0 {
+		return errBomb
+	}
+	return nil
+}
+
+// weigh takes the size of a value off the budget; less than zero means that the budget is spent.
+func weigh(v any, budget int) int {
+	budget -= 4
+	switch v := v.(type) {
+	case string:
+		budget -= len(v)
+	case []any:
+		for i := 0; i < len(v) && budget >= 0; i++ {
+			budget = weigh(v[i], budget)
+		}
+	case map[any]any:
+		for k, item := range v {
+			if budget = weigh(item, weigh(k, budget)); budget < 0 {
+				break
+			}
+		}
+	}
+	return budget
 }
 
 // errorLine returns the line in the file that a YAML error speaks of; its "line N" counts from the
@@ -59,6 +103,9 @@ func errorLine(err error, first int) int {
 
 // yamlReason drops the line that errorLine read.
 func yamlReason(err error) string {
+	if errors.Is(err, errTooLarge) || errors.Is(err, errBomb) {
+		return err.Error()
+	}
 	text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "error converting YAML to JSON: "), "yaml: ")
 	if rest, ok := strings.CutPrefix(text, "line "); ok {
 		if _, after, ok := strings.Cut(rest, ": "); ok {

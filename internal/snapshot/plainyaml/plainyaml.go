@@ -230,8 +230,8 @@ func (p *parser) literal(mark []byte, indent int) bool {
 		}
 		p.out = appendEscaped(p.out, raw[inner:])
 	}
-	if inner < 0 {
-		return false
+	if inner < 0 || p.src[len(p.src)-1] != '\n' && p.pos == len(p.src) {
+		return false // without a last line feed there is none to keep
 	}
 	if keep {
 		p.out = append(p.out, `\n`...)

@@ -262,11 +262,16 @@ func mayBeNumber(s []byte) bool {
 	return true
 }
 
-// ask lets the full parser resolve one scalar.
+// ask lets the full parser resolve one scalar. It is asked about a mapping's value, since on a line of its own
+// "---" is no scalar.
 func (f *flow) ask(s []byte) bool {
-	js, err := yaml.YAMLToJSON(s)
-	f.out = append(f.out, js...)
-	return err == nil
+	js, err := yaml.YAMLToJSON(append([]byte("v: "), s...))
+	inner, ok := bytes.CutPrefix(js, []byte(`{"v":`))
+	if err != nil || !ok {
+		return false
+	}
+	f.out = append(f.out, inner[:len(inner)-1]...)
+	return true
 }
 
 func appendEscaped(out, s []byte) []byte {
