@@ -24,6 +24,12 @@ var publicDomains = []string{
 // readAnnotations end the prefixes of annotations that the model may read; the rest is dropped.
 var readAnnotations = []string{"istio.io", "kubernetes.io", "k8s.io", "sidestep.dev", "prometheus.io", "cilium.io"}
 
+// publicLabels are labels whose values come from a cloud's catalogue; prices depend on them.
+var publicLabels = []string{
+	"node.kubernetes.io/instance-type", "kubernetes.io/os", "kubernetes.io/arch",
+	"karpenter.sh/capacity-type", "eks.amazonaws.com/capacityType",
+}
+
 func inDomain(key string, domains []string) bool {
 	prefix, _, ok := strings.Cut(key, "/")
 	return ok && slices.ContainsFunc(domains, func(d string) bool {
@@ -128,7 +134,9 @@ func (r redactor) mapping(v reflect.Value, field string) {
 		}
 		value := reflect.New(v.Type().Elem()).Elem()
 		value.Set(it.Value())
-		r.value(value, field)
+		if !slices.Contains(publicLabels, it.Key().String()) {
+			r.value(value, field)
+		}
 		out.SetMapIndex(key, value)
 	}
 	v.Set(out)
@@ -175,6 +183,13 @@ func (r redactor) message(m protoreflect.Message) {
 func (r redactor) messageMap(m protoreflect.Message, f protoreflect.FieldDescriptor, old protoreflect.Map) {
 	fresh := m.NewField(f).Map()
 	old.Range(func(k protoreflect.MapKey, v protoreflect.Value) bool {
+		if f.MapKey().Kind() != protoreflect.StringKind { // ports
+			if f.MapValue().Message() != nil {
+				r.message(v.Message())
+			}
+			fresh.Set(k, v)
+			return true
+		}
 		key := k.String()
 		if slices.Contains(freeText, key) {
 			return true // in a Struct, such as an EnvoyFilter's patch
@@ -237,9 +252,9 @@ func (r redactor) configMap(cm *corev1.ConfigMap) {
 	}
 }
 
-// document maps a YAML value. Keys are the names of settings, except inside label maps. Injection templates
+// document maps a YAML value. Keys are the names of settings, except in maps by label or network. Injection templates
 // are dropped: they are long, mostly published, and the rest is nobody's business.
-func (r redactor) document(v any, labels bool) any {
+func (r redactor) document(v any, named bool) any {
 	switch v := v.(type) {
 	case map[string]any:
 		out := make(map[string]any, len(v))
@@ -247,8 +262,8 @@ func (r redactor) document(v any, labels bool) any {
 			if k == "templates" || k == "template" || slices.Contains(freeText, k) {
 				continue
 			}
-			inner := slices.Contains([]string{"matchLabels", "labels", "annotations", "nodeSelector"}, k)
-			if labels {
+			inner := slices.Contains([]string{"matchLabels", "labels", "annotations", "nodeSelector", "networks"}, k)
+			if named {
 				k = r.key(k)
 			}
 			out[k] = r.document(item, inner)
@@ -256,7 +271,7 @@ func (r redactor) document(v any, labels bool) any {
 		return out
 	case []any:
 		for i := range v {
-			v[i] = r.document(v[i], labels)
+			v[i] = r.document(v[i], named)
 		}
 		return v
 	case string:

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+	_ "istio.io/api/mesh/v1alpha1" // the words of MeshConfig and ProxyConfig
 )
 
 // publicWords are words of Kubernetes, Istio, HTTP and of everyday labels that tell nothing about who uses
@@ -16,7 +17,7 @@ const publicWords = `
 true false yes no on off enabled disabled enable disable pending none all any default null auto always never
 istio istiod ingressgateway egressgateway eastwestgateway eastwest ingress egress gateway gateways waypoint ztunnel sidecar ambient mesh
 system kube node lease public cluster local svc ns sa spiffe pod pods service services workload namespace
-proxy proxyv2 pilot discovery router install cni installer validation init agent injector inject revision rev canary stable tag
+proxy proxyv2 pilot discovery router install cni installer validation init agent injector inject injection revision rev canary stable tag
 app apps version name component part of managed by instance tier k8s kubernetes io com org net dev www networking
 http https http2 grpc grpcs web tcp tls mtls udp dns mongo mysql redis sni hbone auto passthrough mutual strict permissive
 GET HEAD POST PUT PATCH DELETE CONNECT OPTIONS TRACE get post put delete
@@ -27,6 +28,7 @@ accept content type length id forwarded for proto client cert envoy
 api v1 v2 alpha beta healthz health ready readyz livez metrics status quitquitquit localhost stats prometheus
 debug info warning warn error distroless TPROXY REDIRECT NONE HTTP HTTPS TCP TLS HBONE GRPC UDP SCTP
 outlier circuit retry timeout istiooperator meshconfig parent refs
+rate limit ratelimit ext lua wasm global simple spire spiffe csi h2c ws wss partial probe linux windows amd64 arm64 gce nginx
 cilium calico felix aws vpc eks gke aks azure google amazonaws openshift docker gcr quay hub
 ISTIO META ENABLE HBONE DNS CAPTURE PILOT AMBIENT CA TRUSTED ACCOUNTS EXCLUDE NAMESPACES PROXY CONFIG
 None Exact PathPrefix RegularExpression Same Selector All Terminate Passthrough
