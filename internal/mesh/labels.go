@@ -22,9 +22,6 @@ var (
 	LabelWaypointFor         = label.IoIstioWaypointFor.Name        // Gateway, GatewayClass
 	LabelGatewayManaged      = label.GatewayManaged.Name
 	LabelTLSMode             = label.SecurityTlsMode.Name
-	LabelNetwork             = label.TopologyNetwork.Name
-	LabelCluster             = label.TopologyCluster.Name
-	LabelComponent           = label.OperatorComponent.Name
 )
 
 // Names that Istio's API packages have no constant for.
@@ -55,9 +52,8 @@ const (
 	AnnotationMode = "sidestep.dev/mode"
 	// AnnotationForwardClientIdentity makes a waypoint write X-Forwarded-Client-Cert (1.30, release note 54995).
 	AnnotationForwardClientIdentity = "ambient.istio.io/xfcc-include-client-identity"
-	// AnnotationScrape, AnnotationScrapePort are Prometheus conventions that metrics merging reads.
-	AnnotationScrape     = "prometheus.io/scrape"
-	AnnotationScrapePort = "prometheus.io/port"
+	// AnnotationScrape is the Prometheus convention that metrics merging reads.
+	AnnotationScrape = "prometheus.io/scrape"
 )
 
 // Annotations.
@@ -82,10 +78,7 @@ var (
 	AnnotationCanaryWeight          = annotation.IoIstioUseWaypointCanaryWeight.Name
 	AnnotationExportTo              = annotation.NetworkingExportTo.Name
 	AnnotationControlPlaneClusters  = annotation.TopologyControlPlaneClusters.Name
-	AnnotationBypassInbound         = annotation.AmbientBypassInboundCapture.Name
-	AnnotationDNSCapture            = annotation.AmbientDnsCapture.Name
 	annotationRegistrationGroup     = annotation.IoIstioAutoRegistrationGroup.Name
-	AnnotationRerouteInterfaces     = annotation.IoIstioRerouteVirtualInterfaces.Name
 )
 
 // Values.
@@ -94,7 +87,6 @@ const (
 	ModeNone               = "none"
 	InjectionEnabled       = "enabled"
 	InjectionDisabled      = "disabled"
-	RedirectionEnabled     = "enabled"
 	RedirectionPending     = "pending"
 	WaypointNone           = "none"
 	TunnelHTTP             = "http"

@@ -1,9 +1,12 @@
 package mesh
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -30,7 +33,7 @@ func (b *builder) serviceShape(s *Service) {
 		case p.Protocol == "":
 			g.see(UndeclaredProtocol, Inbound, field+".name", p.Name)
 		case !p.HTTP():
-			g.see(OpaqueTCP, Inbound, field+".name", cmpName(p))
+			g.see(OpaqueTCP, Inbound, field+".name", cmp.Or(p.Name, p.Protocol))
 		}
 	}
 	if s.Headless && !s.External {
@@ -69,13 +72,6 @@ func (b *builder) serviceShape(s *Service) {
 		w.useOn(Inbound, g.list)
 	}
 	b.useInNamespace(s.Namespace, outboundOnly(g.list))
-}
-
-func cmpName(p Port) string {
-	if p.Name != "" {
-		return p.Name
-	}
-	return p.Protocol
 }
 
 func outboundOnly(list []found) []found {
@@ -134,7 +130,7 @@ func podShape(g *gather, w *Workload) {
 		g.see(HostNetworkPod, Both, at("hostNetwork"), "true")
 	}
 	for i, c := range spec.InitContainers {
-		if !containsString(injectedInit, c.Name) {
+		if !slices.Contains(injectedInit, c.Name) {
 			g.see(InitContainers, Both, at(fmt.Sprintf("initContainers[%d].name", i)), c.Name)
 		}
 	}
@@ -160,7 +156,7 @@ func podShape(g *gather, w *Workload) {
 
 // containerShape looks for what ties a container to a sidecar.
 func containerShape(g *gather, path string, c *corev1.Container) {
-	if c.Name == ProxyContainer || containsString(injectedInit, c.Name) {
+	if c.Name == ProxyContainer || slices.Contains(injectedInit, c.Name) {
 		if c.Name == ProxyContainer && len(c.Args) == 0 && c.Image != "" {
 			g.see(ProxyOverridesAnnotation, Both, path, c.Image)
 		}
@@ -202,15 +198,6 @@ func containerShape(g *gather, path string, c *corev1.Container) {
 			}
 		}
 	}
-}
-
-func containsString(list []string, s string) bool {
-	for _, e := range list {
-		if e == s {
-			return true
-		}
-	}
-	return false
 }
 
 // annotationFeatures reads pod annotations: the template's, and those that live pods have besides.
@@ -287,6 +274,12 @@ func (b *builder) mergedMetrics(g *gather, w *Workload, at func(string) string) 
 
 // readMeshUses records features of the whole mesh.
 func (b *builder) readMeshUses() {
+	for _, ns := range snapshot.All[*corev1.Namespace](b.snap) {
+		// The namespace of a remote cluster names the clusters whose control plane serves it.
+		if v := ns.Annotations[AnnotationControlPlaneClusters]; v != "" {
+			b.meshUse(PrimaryRemote, evidence(refOf(kindNamespace, ns), annotationField(AnnotationControlPlaneClusters), v))
+		}
+	}
 	for _, cp := range b.planes {
 		if cp.injector != nil && cp.injector.spire {
 			b.meshUse(SPIRE, evidence(cp.injector.ref, "data.config: templates", spireCSIDriver))
