@@ -17,7 +17,7 @@ var l4Conditions = []string{"source.ip", "source.namespace", "source.principal",
 func authzFeatures(p *Policy, o *securityv1.AuthorizationPolicy) []found {
 	g := gather{object: p.Ref}
 	if p.DryRun {
-		g.see(DryRunAuthz, Inbound, annotationField(AnnotationDryRun), "true")
+		g.see(DryRunAuthz, Inbound, annotationField(AnnotationDryRun), o.Annotations[AnnotationDryRun])
 	}
 	switch o.Spec.GetAction() {
 	case apisecurity.AuthorizationPolicy_CUSTOM:

@@ -38,8 +38,9 @@ func Build(s *snapshot.Snapshot) *Mesh {
 			waypoints: map[Ref]*WaypointGateway{}, namespaces: map[string]*namespace{}},
 	}
 	m := b.mesh
-	b.readSettings()
+	b.readControlPlanes()
 	b.readWebhooks()
+	b.readSettings()
 	b.gatherWorkloads()
 	for _, w := range m.Workloads {
 		w.settlePods()

@@ -187,10 +187,15 @@ func (b *builder) readControlPlanes() {
 	slices.SortFunc(b.planes, func(x, y *controlPlane) int { return strings.Compare(x.revision, y.revision) })
 }
 
-// primaryConfig is the control plane whose mesh configuration stands for the mesh: the default revision,
-// else the first that has one. Never nil.
+// primaryConfig is the control plane whose mesh configuration stands for the mesh: that of the revision
+// that plain istio-injection=enabled selects, else the one named default, else the first that has one.
+// Never nil.
 func (b *builder) primaryConfig() *controlPlane {
+	selected := func(c *controlPlane) bool {
+		return slices.ContainsFunc(b.mesh.Settings.Revisions, func(r Revision) bool { return r.Default && r.Name == c.revision })
+	}
 	for _, pass := range []func(*controlPlane) bool{
+		func(c *controlPlane) bool { return selected(c) && c.meshRef.Name != "" },
 		func(c *controlPlane) bool { return c.revision == DefaultRevision && c.meshRef.Name != "" },
 		func(c *controlPlane) bool { return c.meshRef.Name != "" },
 		func(*controlPlane) bool { return true },

@@ -3,6 +3,7 @@ package mesh
 import (
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	typev1beta1 "istio.io/api/type/v1beta1"
@@ -37,7 +38,7 @@ func (b *builder) attachPolicies() {
 	for _, o := range snapshot.All[*securityv1.AuthorizationPolicy](b.snap) {
 		p := b.newPolicy(kindAuthorizationPolicy, o)
 		p.Action = o.Spec.GetAction().String()
-		p.DryRun = o.Annotations[AnnotationDryRun] == "true"
+		p.DryRun, _ = strconv.ParseBool(o.Annotations[AnnotationDryRun]) // what is no boolean is enforced
 		b.attachPolicy(p, attachment{selector: o.Spec.GetSelector().GetMatchLabels(), refs: targetRefs(&o.Spec)}, authzFeatures(p, o))
 	}
 	for _, o := range snapshot.All[*securityv1.RequestAuthentication](b.snap) {

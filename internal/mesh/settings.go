@@ -91,10 +91,9 @@ const (
 // native sidecars once every kubelet has it (pkg/kube/inject/webhook.go DetectNativeSidecar).
 const minKubeletForNative = 33
 
-// readSettings gathers mesh-wide facts from ConfigMaps, control plane workloads, webhooks and nodes.
+// readSettings gathers mesh-wide facts, once control planes and webhooks are known.
 func (b *builder) readSettings() {
 	s := &b.mesh.Settings
-	b.readControlPlanes()
 	s.SystemNamespace = b.systemNamespace()
 	primary := b.primaryConfig()
 	mc := primary.mesh
