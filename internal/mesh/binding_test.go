@@ -158,6 +158,14 @@ func TestBinding(t *testing.T) {
 			service: "istio.io/use-waypoint: w, istio.io/ingress-use-waypoint: \"true\"", gateways: gateway("shop", "w", "", "", programmed),
 			want: "Service shop/cart ingress uses waypoint",
 		},
+		"ingress uses the waypoint by any spelling of true": {
+			service: "istio.io/use-waypoint: w, istio.io/ingress-use-waypoint: \"True\"", gateways: gateway("shop", "w", "", "", programmed),
+			want: "Service shop/cart ingress uses waypoint",
+		},
+		"ingress ignores a label that is no boolean": {
+			service: "istio.io/use-waypoint: w, istio.io/ingress-use-waypoint: \"yes\"", gateways: gateway("shop", "w", "", "", programmed),
+			want: "!Service shop/cart ingress uses waypoint",
+		},
 		"ingress uses the waypoint by the namespace's label": {
 			namespace: "istio.io/use-waypoint: w, istio.io/ingress-use-waypoint: \"true\"", gateways: gateway("shop", "w", "", "", programmed),
 			want: "Service shop/cart ingress uses waypoint",

@@ -165,11 +165,11 @@ func (b *builder) bindAll() {
 		}
 		s.Waypoint = b.bind(s.Ref, labels, labelField, ns, forService)
 		b.bindCanary(&s.Waypoint, s.Object, ns)
-		if v, ok := labels[LabelIngressUseWaypoint]; ok {
-			s.IngressUseWaypoint = v == "true"
-		} else {
-			s.IngressUseWaypoint = ns.labels[LabelIngressUseWaypoint] == "true"
+		ingress, own := labels[LabelIngressUseWaypoint]
+		if !own {
+			ingress = ns.labels[LabelIngressUseWaypoint]
 		}
+		s.IngressUseWaypoint, _ = strconv.ParseBool(ingress) // what is no boolean is false to istiod
 	}
 	for _, w := range b.mesh.Workloads {
 		if w.Role != Application {
