@@ -3,6 +3,7 @@ package audit
 import (
 	"cmp"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -54,6 +55,20 @@ func (x *index) fate(namespace, name string) *policyFate {
 func (v *View) atZtunnel(action authz.Action) []*mesh.Policy {
 	return slices.DeleteFunc(v.Policies("AuthorizationPolicy"), func(p *mesh.Policy) bool {
 		return p.Scope == mesh.ByTargetRefs || p.DryRun || p.Action != string(action)
+	})
+}
+
+// Copied tells that a policy with the same action and rules holds for the workload at a waypoint, so that
+// what ztunnel makes of the original no longer decides.
+func (v *View) Copied(p *mesh.Policy) bool {
+	original := v.Fate(p).compiled
+	return slices.ContainsFunc(v.Policies("AuthorizationPolicy"), func(c *mesh.Policy) bool {
+		if c.Scope != mesh.ByTargetRefs {
+			return false
+		}
+		copied := v.Fate(c).compiled
+		return copied.Action == original.Action && copied.Provider == original.Provider && copied.DryRun == original.DryRun &&
+			reflect.DeepEqual(copied.Rules, original.Rules)
 	})
 }
 

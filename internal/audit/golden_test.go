@@ -44,7 +44,7 @@ func TestDocs(t *testing.T) {
 func TestMessages(t *testing.T) {
 	want := []string{
 		"T01-three-namespaces", "T01-generated-policy", "T02-deny-paths", "T02-deny-paths-left-behind", "T02b-deny-ports-and-paths",
-		"T02c-deny-two-rules", "T03-allow-mixed", "T04-custom", "T06-l4-allow-behind-waypoint", "T10a-namespace-wide", "T10b-mesh-wide",
+		"T02c-deny-two-rules", "T02-copied", "T02-other-copy", "T03-allow-mixed", "T04-custom", "T06-l4-allow-behind-waypoint", "T10a-namespace-wide", "T10b-mesh-wide",
 		"T14-missing", "T14-override", "T15-ingress", "T17-readers-and-writers", "T17-source-labels", "T18-registry-only-mesh",
 		"T19-hybrid-labels", "T19-waypoint-before-sidecar", "ambient-leftovers", "ambient-served", "high-scale", "several-problems",
 	}

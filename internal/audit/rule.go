@@ -58,7 +58,6 @@ const (
 	FactTemplate  Fact = "pod template"
 	FactPods      Fact = "live pods"
 	FactProxy     Fact = "sidecar"
-	FactIdentity  Fact = "identity"
 	FactServices  Fact = "services"
 	FactPolicies  Fact = "policies"
 	FactBinding   Fact = "waypoint binding"

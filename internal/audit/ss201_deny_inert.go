@@ -34,7 +34,13 @@ var denyInert = Rule{
 			if v.Mode() == mesh.Ambient {
 				text = fmt.Sprintf("%s denies nothing by %s: ztunnel does not see %s (fail-open).", p.Ref, whichRules(len(inert), len(fate.rules)), lost)
 			}
-			out = append(out, Finding{Message: text, Evidence: evidence, Remedy: moveToWaypoint(v, p)})
+			f := Finding{Message: text, Evidence: evidence, Remedy: moveToWaypoint(v, p)}
+			if v.Copied(p) {
+				f.Severity = Info
+				f.Message = fmt.Sprintf("%s does nothing at ztunnel (it needs %s); its copy at the waypoint denies.", p, lost)
+				f.Remedy = "Remove it once no sidecar is left that enforces it."
+			}
+			out = append(out, f)
 		}
 		return out
 	},

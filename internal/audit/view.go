@@ -57,9 +57,6 @@ type View struct {
 // Workload names the workload.
 func (v *View) Workload() mesh.Ref { return v.w.Ref }
 
-// Object is the workload's own object, to point at.
-func (v *View) Object() snapshot.Object { return v.w.Object }
-
 // Mode is the mode in effect.
 func (v *View) Mode() mesh.Mode {
 	v.touch(FactMode)
