@@ -6,30 +6,23 @@ import (
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
 )
 
-// sidecarEgress: configuration scope is control only together with REGISTRY_ONLY.
+// sidecarEgress: configuration scope, and a control only together with REGISTRY_ONLY (SS401).
 var sidecarEgress = Rule{
 	Code:       "SS402",
 	Title:      "A Sidecar's egress hosts mean nothing in ambient mode",
 	Severity:   Warning,
-	Requires:   VerdictSidecar,
+	Requires:   VerdictAmbient,
 	Inputs:     Inputs{Features: []mesh.Feature{mesh.SidecarEgress, mesh.RegistryOnly}},
 	References: []string{"https://github.com/istio/istio/issues/54281", "https://istio.io/latest/docs/reference/config/networking/sidecar/"},
-	Why: "ztunnel and waypoints do not read Sidecar objects. Where outbound traffic is REGISTRY_ONLY, egress hosts are the list of what the workload may call, " +
-		"and that control is lost. Elsewhere the list only keeps the sidecar's configuration small, which nobody needs without a sidecar.",
-	Remedy: "Express who may call whom as AuthorizationPolicies on the called side and as NetworkPolicies; then delete the Sidecar object.",
+	Why: "ztunnel and waypoints do not read Sidecar objects. The list keeps a sidecar's configuration small, which nobody needs without a sidecar, and it hides other hosts from the workload; " +
+		"calls to them pass all the same unless REGISTRY_ONLY forbids it, and then SS401 speaks.",
+	Remedy: "If the list only keeps configuration small, nothing; if it is meant as a control, write it as AuthorizationPolicies on the called side or as NetworkPolicies.",
 	Check: func(v *View) []Finding {
 		uses := v.Uses(mesh.SidecarEgress)
-		if len(uses) == 0 {
+		if len(uses) == 0 || len(v.Uses(mesh.RegistryOnly)) > 0 {
 			return nil
 		}
 		evidence := gather(uses)
-		if len(v.Uses(mesh.RegistryOnly)) > 0 {
-			return one(fmt.Sprintf("The egress hosts of %s are a control lost in ambient mode: ztunnel lets the workload call anything.", objects(evidence)), evidence...)
-		}
-		return []Finding{{
-			Requires: VerdictAmbient, Evidence: evidence,
-			Message: fmt.Sprintf("The egress hosts of %s are not read in ambient mode: hosts outside the list become known to the workload.", objects(evidence)),
-			Remedy:  "If the list only keeps configuration small, nothing; if it is meant as a control, write it as AuthorizationPolicies or NetworkPolicies.",
-		}}
+		return one(fmt.Sprintf("The egress hosts of %s are a control lost in ambient mode: other hosts become known to the workload.", objects(evidence)), evidence...)
 	},
 }

@@ -27,7 +27,11 @@ func refusedBinding(why string, reasons ...string) func(*View) []Finding {
 		var out []Finding
 		report := func(who mesh.Ref, b mesh.Binding) {
 			if b.Asked && !b.Bound && !b.ShadowsBound && slices.Contains(reasons, b.Refused) { // shadows are SS804's
-				f := one(fmt.Sprintf("%s asks for waypoint %s/%s, which %s (%s).", who, b.Gateway.Namespace, b.Gateway.Name, why, b.Refused), b.Evidence)
+				by := "label"
+				if b.Inherited {
+					by = "its namespace's label"
+				}
+				f := one(fmt.Sprintf("Waypoint %s/%s, which %s asks for by %s, %s (%s).", b.Gateway.Namespace, b.Gateway.Name, who, by, why, b.Refused), b.Evidence)
 				f[0].Subject = who
 				out = append(out, f...)
 			}
