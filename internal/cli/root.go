@@ -42,7 +42,11 @@ Exit codes: 0 clean, 1 error, 2 findings or changes pending, 3 held or halted.`,
 		return fmt.Errorf("%w\nSee '%s --help'", err, c.CommandPath())
 	})
 	root.AddCommand(
+		newAuditCommand(env),
+		newExplainCommand(env),
 		newSnapshotCommand(env),
+		newDemoCommand(env),
+		newAuthzCommand(env),
 		newVersionCommand(env),
 	)
 	return root

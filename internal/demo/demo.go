@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 )
@@ -19,8 +20,12 @@ type Manifest struct {
 	Text []byte
 }
 
-// Manifests returns the mesh, sorted by path.
-func Manifests() []Manifest {
+// Manifests returns the mesh, sorted by path. The texts are shared and must not be changed.
+func Manifests() []Manifest { return slices.Clone(manifests()) }
+
+var manifests = sync.OnceValue(generate)
+
+func generate() []Manifest {
 	b := &builder{files: map[string][]snapshot.Object{}}
 	b.controlPlane()
 	b.nodes()

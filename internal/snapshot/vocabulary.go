@@ -15,7 +15,7 @@ import (
 // them. The names of API fields and enumeration values come on top, see vocabulary.
 const publicWords = `
 true false yes no on off enabled disabled enable disable pending none all any default null auto always never
-istio istiod ingressgateway egressgateway eastwestgateway eastwest ingress egress gateway gateways waypoint ztunnel sidecar ambient mesh
+istio injection istiod ingressgateway egressgateway eastwestgateway eastwest ingress egress gateway gateways waypoint ztunnel sidecar ambient mesh
 system kube node lease public cluster local svc ns sa spiffe pod pods service services workload namespace
 proxy proxyv2 pilot discovery router install cni installer validation init agent injector inject injection revision rev canary stable tag
 app apps version name component part of managed by instance tier k8s kubernetes io com org net dev www networking

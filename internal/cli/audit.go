@@ -1,0 +1,140 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/sidestep-mesh/sidestep/internal/audit"
+	"github.com/sidestep-mesh/sidestep/internal/mesh"
+	"github.com/sidestep-mesh/sidestep/internal/report"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	"github.com/spf13/cobra"
+)
+
+var auditFormats = []string{"text", "json", "sarif", "markdown", "html"}
+
+// auditFlags say how an audit is shown.
+type auditFlags struct {
+	output string
+	wide   bool
+	audit.Options
+}
+
+func (f *auditFlags) register(c *cobra.Command) {
+	flags := c.Flags()
+	outputFlag(c, &f.output, auditFormats...)
+	flags.BoolVar(&f.wide, "wide", false, "show every finding of every workload, with evidence and the way out")
+	flags.IntVar(&f.HighScaleReplicas, "high-scale", audit.DefaultHighScaleReplicas, "`PODS` from which a workload that keeps its sidecars is named in the summary")
+}
+
+func (f *auditFlags) check() error {
+	if err := checkFormat(f.output, auditFormats...); err != nil {
+		return err
+	}
+	if f.HighScaleReplicas < 1 {
+		return fmt.Errorf("--high-scale %d: must be at least 1", f.HighScaleReplicas)
+	}
+	return nil
+}
+
+func newAuditCommand(env *Env) *cobra.Command {
+	var in inputFlags
+	var show auditFlags
+	var failOn string
+	var printRBAC bool
+	c := &cobra.Command{
+		Use:   "audit",
+		Short: "Tell for every workload which mode keeps its behaviour, and why",
+		Long: `Reads a mesh, from a cluster or from files, and tells for every workload the cheapest mode
+that keeps its behaviour: ambient (ztunnel is enough), waypoint (ztunnel and a waypoint),
+sidecar (nothing else does), or none (no mode applies). It never writes to a cluster.
+
+Exit codes:
+  0  the input was audited; no finding is as severe as --fail-on
+  1  nothing could be audited: no workload, nothing readable, no cluster
+  2  a finding is as severe as --fail-on, or a part of the input could not be read
+     (which counts as an error, since nobody knows what it holds)`,
+		Example: `  sidestep audit                                  # the cluster of the current context
+  sidestep audit -f manifests/ -o markdown        # a Git repository, for a pull request
+  kubectl get -A -o yaml deploy,svc,... | sidestep audit -f -
+  sidestep audit -f mesh.snapshot -n payments --wide`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if printRBAC {
+				return writeClusterRole(env.Stdout)
+			}
+			if err := errors.Join(show.check(), checkFailOn(failOn)); err != nil {
+				return err
+			}
+			r, err := runAudit(c.Context(), env, &in, show.Options)
+			if err != nil {
+				return err
+			}
+			if err := writeAudit(env, r, &show); err != nil {
+				return err
+			}
+			if failOn != "none" && r.Worst(failOn) {
+				return Findings()
+			}
+			return nil
+		},
+	}
+	in.register(c)
+	show.register(c)
+	c.Flags().StringVar(&failOn, "fail-on", "error", "exit with 2 when a finding is at least this `SEVERITY`: error, warning, info, or none for never")
+	c.Flags().BoolVar(&printRBAC, "print-rbac", false, "print the ClusterRole that reading a cluster needs, and do nothing else")
+	completeWith(c, "fail-on", "error", "warning", "info", "none")
+	return c
+}
+
+func checkFailOn(severity string) error {
+	if slices.Contains([]string{"error", "warning", "info", "none"}, severity) {
+		return nil
+	}
+	return fmt.Errorf("--fail-on %s: not a severity; use error, warning, info or none", severity)
+}
+
+// runAudit reads the input and audits it.
+func runAudit(ctx context.Context, env *Env, in *inputFlags, options audit.Options) (*report.AuditReport, error) {
+	snap, err := in.load(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	r := auditSnapshot(snap, options, in.keep)
+	if len(r.Workloads) == 0 {
+		return nil, nothingToAudit(snap, in)
+	}
+	return r, nil
+}
+
+func auditSnapshot(snap *snapshot.Snapshot, options audit.Options, keep func(string) bool) *report.AuditReport {
+	m := mesh.Build(snap)
+	return report.NewAudit(m, audit.Run(m, options), options, keep)
+}
+
+func nothingToAudit(snap *snapshot.Snapshot, in *inputFlags) error {
+	if len(in.namespaces) > 0 {
+		return fmt.Errorf("nothing to audit: no workload in namespace %s (%d objects read)", strings.Join(in.namespaces, ", "), snap.Len())
+	}
+	return fmt.Errorf("nothing to audit: none of the %d objects read is a workload (Deployment, StatefulSet, DaemonSet, Job, CronJob, Rollout, ReplicaSet or Pod)", snap.Len())
+}
+
+func writeAudit(env *Env, r *report.AuditReport, show *auditFlags) error {
+	render := map[string]func(io.Writer) error{
+		"text": func(w io.Writer) error {
+			return r.Text(w, report.TextOptions{Wide: show.wide, Colour: env.Colour()})
+		},
+		"json":     r.JSON,
+		"sarif":    func(w io.Writer) error { return r.SARIF(w, Version()) },
+		"markdown": r.Markdown,
+		"html":     r.HTML,
+	}[show.output]
+	if err := render(env.Stdout); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return nil
+}

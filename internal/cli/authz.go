@@ -1,0 +1,186 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+
+	"github.com/sidestep-mesh/sidestep/internal/authz"
+	"github.com/sidestep-mesh/sidestep/internal/mesh"
+	"github.com/sidestep-mesh/sidestep/internal/report"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	"github.com/spf13/cobra"
+)
+
+func newAuthzCommand(env *Env) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "authz",
+		Short: "Ask who may call whom, or which calls two states of a mesh decide differently",
+	}
+	c.AddCommand(newAuthzCanCommand(env), newAuthzDiffCommand(env))
+	return c
+}
+
+func newAuthzCanCommand(env *Env) *cobra.Command {
+	var in inputFlags
+	var call callFlags
+	var output string
+	var wide bool
+	c := &cobra.Command{
+		Use:   "can --from NS/SA --to NS/NAME:PORT",
+		Short: "Say whether a call is allowed, by which enforcement point and which policy",
+		Long: `Follows one call through the mesh as it is: which proxies see it, with which identity, and
+what their policies say. What is not given is taken to be absent, and said so.
+
+Exit codes: 0 allowed, 1 the question has no answer, 2 denied or unknown.`,
+		Example: `  sidestep authz can --from shop/cart --to payments/api:80 --method POST --path /v1/pay
+  sidestep authz can --from outside --to payments/api:80 --jwt '{"iss":"https://login.example.com","sub":"me"}'
+  sidestep authz can --all-callers --to pod:payments/api:8080 -f mesh/`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := checkFormat(output, "text", "json"); err != nil {
+				return err
+			}
+			snap, err := in.load(c.Context(), env)
+			if err != nil {
+				return err
+			}
+			world := mesh.AuthzWorld(mesh.Build(snap), nil)
+			requests, err := call.requests(&world)
+			if err != nil {
+				return err
+			}
+			var answers []report.CallAnswer
+			for _, r := range requests {
+				a, err := authz.Can(&world, r)
+				if err != nil {
+					return err
+				}
+				answers = append(answers, report.CallAnswer{Request: r, Answer: a})
+			}
+			doc := report.NewAuthzAnswer(answers)
+			if output == "json" {
+				err = doc.JSON(env.Stdout)
+			} else {
+				err = doc.Text(env.Stdout, report.TextOptions{Wide: wide, Colour: env.Colour()})
+			}
+			if err == nil && !call.allCallers && !doc.Allowed() {
+				err = Findings()
+			}
+			return err
+		},
+	}
+	in.register(c)
+	call.register(c)
+	outputFlag(c, &output, "text", "json")
+	c.Flags().BoolVar(&wide, "wide", false, "with --all-callers, show every reason for every caller")
+	return c
+}
+
+func newAuthzDiffCommand(env *Env) *cobra.Command {
+	var in inputFlags
+	var output string
+	var moves []string
+	var wide bool
+	var options authz.Options
+	c := &cobra.Command{
+		Use:   "diff BEFORE [AFTER]",
+		Short: "Say whether two states of a mesh decide every call alike, or which calls tell them apart",
+		Long: `Compares every call that any policy can tell from another: nothing is sampled. BEFORE and
+AFTER are files, folders or snapshots. With --move, AFTER is BEFORE, or the AFTER given, with
+some workloads in another mode; without BEFORE, the current context is read.
+
+Exit codes: 0 equivalent, 1 not comparable, 2 at least one call is decided differently.`,
+		Example: `  sidestep authz diff before.snapshot after.snapshot
+  sidestep authz diff main/ branch/ -o json
+  sidestep authz diff mesh/ --move payments=ambient --move orders/deploy/api=ambient`,
+		Args: cobra.MaximumNArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := checkFormat(output, "text", "json"); err != nil {
+				return err
+			}
+			if len(args) < 2 && len(moves) == 0 {
+				return errors.New("one state cannot be compared: give BEFORE and AFTER, or --move")
+			}
+			before, after, err := diffInput(c.Context(), env, &in, args)
+			if err != nil {
+				return err
+			}
+			overrides, err := parseMoves(after, moves)
+			if err != nil {
+				return err
+			}
+			a, b := mesh.AuthzWorld(before, nil), mesh.AuthzWorld(after, overrides)
+			doc := report.NewAuthzDiff(diffOnEveryCore(&a, &b, options))
+			if output == "json" {
+				err = doc.JSON(env.Stdout)
+			} else {
+				err = doc.Text(env.Stdout, report.TextOptions{Wide: wide, Colour: env.Colour()})
+			}
+			if err == nil && !doc.Equivalent {
+				err = Findings()
+			}
+			return err
+		},
+	}
+	flags := c.Flags()
+	flags.StringVar(&in.context, "context", "", "without BEFORE, read the cluster of this kubeconfig `CONTEXT`")
+	flags.StringVar(&in.kubeconfig, "kubeconfig", "", "`FILE` with the clusters and credentials")
+	flags.StringArrayVar(&moves, "move", nil, "`NS[/[KIND/]NAME]=MODE`: suppose these workloads in mode ambient, sidecar or none; repeatable")
+	flags.BoolVar(&options.OnlyWorkloads, "only-workloads", false, "leave out identities that policies name and no workload has")
+	flags.BoolVar(&wide, "wide", false, "show every divergence")
+	outputFlag(c, &output, "text", "json")
+	return c
+}
+
+// diffInput loads the states to compare.
+func diffInput(ctx context.Context, env *Env, in *inputFlags, args []string) (before, after *mesh.Mesh, err error) {
+	load := func(files ...string) (*mesh.Mesh, error) {
+		one := *in
+		one.files = files
+		var snap *snapshot.Snapshot
+		if snap, err = one.load(ctx, env); err != nil {
+			return nil, err
+		}
+		return mesh.Build(snap), nil
+	}
+	if before, err = load(args[:min(1, len(args))]...); err != nil {
+		return nil, nil, err
+	}
+	if len(args) < 2 {
+		return before, before, nil
+	}
+	after, err = load(args[1])
+	return before, after, err
+}
+
+// parseMoves reads NS[/[KIND/]NAME]=MODE into the modes of workloads.
+func parseMoves(m *mesh.Mesh, moves []string) (map[mesh.Ref]mesh.Mode, error) {
+	out := map[mesh.Ref]mesh.Mode{}
+	for _, move := range moves {
+		what, mode, ok := strings.Cut(move, "=")
+		if !ok || mode != string(mesh.Ambient) && mode != string(mesh.Sidecar) && mode != string(mesh.None) {
+			return nil, fmt.Errorf("--move %s: want NS[/[KIND/]NAME]=ambient, =sidecar or =none", move)
+		}
+		found := false
+		for _, w := range m.Workloads {
+			if w.Role == mesh.Application && (what == w.Namespace || strings.Contains(what, "/") && report.Means(what, w.Namespace, w.Kind, w.Name)) {
+				out[mesh.Ref{Kind: w.Kind, Namespace: w.Namespace, Name: w.Name}] = mesh.Mode(mode)
+				found = true
+			}
+		}
+		if !found {
+			return nil, fmt.Errorf("--move %s: no application workload is called so", move)
+		}
+	}
+	return out, nil
+}
+
+// diffOnEveryCore compares parts of the destinations side by side.
+func diffOnEveryCore(before, after *authz.World, options authz.Options) authz.Result {
+	parts := make([]authz.Result, runtime.GOMAXPROCS(0))
+	onEveryCore(len(parts), func(i int) { parts[i] = authz.DiffShard(before, after, options, i, len(parts)) })
+	return authz.Merge(options, parts...)
+}

@@ -1,0 +1,140 @@
+package report
+
+import (
+	"github.com/sidestep-mesh/sidestep/internal/audit"
+	"github.com/sidestep-mesh/sidestep/internal/mesh"
+)
+
+// NewAudit builds the report of an audit of a mesh. Only workloads that keep tells to be kept are in
+// it; nil keeps all. The audit itself is always of the whole mesh: what a workload needs depends on
+// policies and callers elsewhere.
+func NewAudit(m *mesh.Mesh, result *audit.Result, options audit.Options, keep func(namespace string) bool) *AuditReport {
+	if keep == nil {
+		keep = func(string) bool { return true }
+	}
+	r := &AuditReport{
+		APIVersion: APIVersion, Kind: "AuditReport",
+		Workloads: []Workload{}, Findings: []Finding{},
+		Input: inputOf(m),
+		Rules: rules(),
+	}
+	kept := &audit.Result{}
+	for _, w := range result.Workloads {
+		if keep(w.Workload.Namespace) {
+			kept.Workloads = append(kept.Workloads, w)
+			r.Workloads = append(r.Workloads, workloadOf(m, w))
+		}
+	}
+	for _, f := range result.Findings {
+		if f.Subject.Namespace == "" || keep(f.Subject.Namespace) {
+			r.Findings = append(r.Findings, findingOf(f))
+		}
+	}
+	r.Summary = summaryOf(audit.Summarize(kept.Workloads), r, options)
+	return r
+}
+
+func summaryOf(s audit.Summary, r *AuditReport, options audit.Options) Summary {
+	out := Summary{
+		Workloads:            len(r.Workloads),
+		ByVerdict:            map[string]int{},
+		BySeverity:           map[string]int{},
+		Sidecars:             s.Sidecars,
+		SidecarsRemovable:    s.SidecarsRemovable,
+		RemovableCPUMilli:    s.RemovableCPUMilli,
+		RemovableMemoryBytes: s.RemovableMemoryBytes,
+		HeldCPUMilli:         s.HeldCPUMilli,
+		HeldMemoryBytes:      s.HeldMemoryBytes,
+		RequestsUnknown:      s.RequestsUnknown,
+		HighScaleReplicas:    options.HighScaleReplicas,
+	}
+	if out.HighScaleReplicas == 0 {
+		out.HighScaleReplicas = audit.DefaultHighScaleReplicas
+	}
+	for _, v := range verdicts {
+		out.ByVerdict[v] = s.ByVerdict[audit.Verdict(v)]
+	}
+	for _, severity := range severities {
+		out.BySeverity[severity] = 0
+	}
+	for _, f := range r.Findings {
+		out.BySeverity[f.Severity]++
+	}
+	for _, w := range r.Workloads {
+		for _, f := range w.Findings {
+			out.BySeverity[f.Severity]++
+		}
+	}
+	return out
+}
+
+func workloadOf(m *mesh.Mesh, w audit.WorkloadResult) Workload {
+	out := Workload{
+		Namespace: w.Workload.Namespace,
+		Kind:      w.Workload.Kind,
+		Name:      w.Workload.Name,
+		Mode:      string(w.Workload.Mode),
+		Verdict:   string(w.Verdict),
+		Override:  string(w.Override),
+		Replicas:  w.Workload.Replicas,
+		HighScale: w.HighScale,
+		KeptBy:    w.Keepers,
+		Findings:  []Finding{},
+	}
+	if w.Workload.Object != nil {
+		source := m.Snapshot.Source(w.Workload.Object)
+		out.Place = Place{File: source.File, Line: source.Line}
+	}
+	for _, f := range w.Findings {
+		out.Findings = append(out.Findings, findingOf(f))
+	}
+	return out
+}
+
+func findingOf(f audit.Finding) Finding {
+	out := Finding{
+		Code: f.Code, Severity: string(f.Severity), Requires: string(f.Requires),
+		Message: f.Message, Subject: objectOf(f.Subject), Remedy: f.Remedy,
+		Place: Place{File: f.Source.File, Line: f.Source.Line},
+	}
+	for _, e := range f.Evidence {
+		out.Evidence = append(out.Evidence, Evidence{Object: objectOf(e.Object), Field: e.Field, Value: e.Value})
+	}
+	return out
+}
+
+func objectOf(r mesh.Ref) Object { return Object{Kind: r.Kind, Namespace: r.Namespace, Name: r.Name} }
+
+func inputOf(m *mesh.Mesh) Input {
+	in := Input{Objects: m.Snapshot.Len()}
+	for _, p := range m.Snapshot.Problems() {
+		in.Problems = append(in.Problems, Problem{Message: p.Message, Place: Place{File: p.Source.File, Line: p.Source.Line}})
+	}
+	for _, k := range m.Snapshot.Unknown() {
+		known := m.Snapshot.Knowledge(k)
+		in.Unknown = append(in.Unknown, UnknownKind{Kind: k.Kind, Group: k.Group, State: string(known.State), Reason: known.Reason})
+	}
+	for _, i := range m.Snapshot.Ignored() {
+		in.Ignored = append(in.Ignored, Ignored{
+			APIVersion: i.APIVersion, Kind: i.Kind, Namespace: i.Namespace, Name: i.Name, Reason: i.Reason,
+			Place: Place{File: i.Source.File, Line: i.Source.Line},
+		})
+	}
+	return in
+}
+
+// Rules is a report of no mesh, which knows every rule.
+func Rules() *AuditReport {
+	return &AuditReport{APIVersion: APIVersion, Kind: "AuditReport", Workloads: []Workload{}, Findings: []Finding{}, Rules: rules()}
+}
+
+func rules() []Rule {
+	var out []Rule
+	for _, rule := range audit.All() {
+		out = append(out, Rule{
+			Code: rule.Code, Title: rule.Title, Severity: string(rule.Severity), Requires: string(rule.Requires),
+			Why: rule.Why, Remedy: rule.Remedy, References: rule.References,
+		})
+	}
+	return out
+}
