@@ -81,7 +81,7 @@ func writeArchive(env *Env, name string, snap *snapshot.Snapshot) error {
 	if err != nil {
 		return fmt.Errorf("--out %s: %w", name, err)
 	}
-	defer os.Remove(f.Name()) // fails once renamed
+	defer func() { _ = os.Remove(f.Name()) }() // fails once renamed
 	err = errors.Join(snapshot.WriteArchive(f, snap), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), full)

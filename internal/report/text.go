@@ -78,7 +78,7 @@ func (e Evidence) String() string {
 func (r *AuditReport) reason(w *Workload) string {
 	main := w.main()
 	others := len(w.Findings)
-	text := ""
+	var text string
 	if main != nil {
 		others--
 		text = main.Code + " " + r.rule(main.Code).Title
