@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rogpeppe/go-internal/diff"
 )
 
 const (
@@ -34,7 +36,7 @@ func TestREADMEShowsRealOutput(t *testing.T) {
 		return
 	}
 	if shown != want {
-		t.Errorf("README.md shows\n%s\nbut the program prints\n%s\ngo test ./internal/cli -update writes it anew", shown, want)
+		t.Errorf("go test ./internal/cli -update writes it anew:\n%s", diff.Diff("README.md", []byte(shown), "sidestep demo", []byte(want)))
 	}
 }
 
@@ -52,7 +54,7 @@ func TestDemoPrintsWhatItPrinted(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got != string(want) {
-		t.Errorf("the demo differs from %s; go test ./internal/cli -update writes it anew. Got:\n%s", golden, got)
+		t.Errorf("go test ./internal/cli -update writes it anew:\n%s", diff.Diff(golden, want, "sidestep demo", []byte(got)))
 	}
 }
 

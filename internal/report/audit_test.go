@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/rogpeppe/go-internal/diff"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -120,7 +122,7 @@ func golden(t *testing.T, name string, got []byte) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Errorf("%s differs; go test -update writes it anew. Got:\n%s", file, got)
+		t.Errorf("go test ./internal/report -update writes it anew:\n%s", diff.Diff(file, want, "rendered", got))
 	}
 }
 
