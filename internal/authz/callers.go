@@ -44,8 +44,7 @@ func newCallers(before, after *model, opts Options) *callers {
 	c.add(outsider, identity{}, nil)
 	byNamespace := map[string]map[callerPair]bool{}
 	count := map[callerPair]int{}
-	for i := range after.w.Workloads {
-		wa := &after.w.Workloads[i]
+	for _, wa := range after.sortedWorkloads() {
 		wb := before.workloads[wa.Ref]
 		if wb == nil || wa.Role == RoleWaypoint || wa.Role == RoleOther {
 			continue
@@ -214,6 +213,8 @@ func (c *callers) matching(p callerPair, m *idMatcher) []int32 {
 type callerClass struct {
 	rep    caller
 	others int
+	// members are their places in the list of the pair.
+	members []int32
 }
 
 // partition groups the callers of a pair by which matchers match them. Matchers that
@@ -254,18 +255,20 @@ func (c *callers) partition(p callerPair, matchers []*idMatcher) []callerClass {
 		}
 		if g, ok := groups[b.String()]; ok {
 			out[g].join(list[i])
+			out[g].members = append(out[g].members, i)
 			continue
 		}
 		groups[b.String()] = len(out)
-		out = append(out, callerClass{rep: list[i]})
+		out = append(out, callerClass{rep: list[i], members: []int32{i}})
 	}
 	if rest := len(list) - len(touched); rest > 0 {
+		members := make([]int32, 0, rest)
 		for i := range list {
 			if _, ok := sig[int32(i)]; !ok {
-				out = append(out, callerClass{rep: list[i], others: rest - 1})
-				break
+				members = append(members, int32(i))
 			}
 		}
+		out = append(out, callerClass{rep: list[members[0]], others: rest - 1, members: members})
 	}
 	return out
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"sort"
 )
 
 // Options of Diff.
@@ -105,24 +104,20 @@ func newComparison(before, after *World, opts Options) *comparison {
 
 func (d *comparison) run(shard, shards int) Result {
 	var refs []Ref
-	for i := range d.worlds[1].w.Workloads {
-		w := &d.worlds[1].w.Workloads[i]
-		if w.Role == RoleWaypoint || w.Role == RoleOther {
-			continue
-		}
-		if d.worlds[0].workloads[w.Ref] == nil {
+	for _, w := range d.worlds[1].sortedWorkloads() {
+		switch {
+		case w.Role == RoleWaypoint || w.Role == RoleOther:
+		case d.worlds[0].workloads[w.Ref] == nil:
 			d.note("%s is only in the second world: not compared as a destination or caller", w.Ref)
-			continue
+		default:
+			refs = append(refs, w.Ref)
 		}
-		refs = append(refs, w.Ref)
 	}
-	for i := range d.worlds[0].w.Workloads {
-		w := &d.worlds[0].w.Workloads[i]
+	for _, w := range d.worlds[0].sortedWorkloads() {
 		if d.worlds[1].workloads[w.Ref] == nil && w.Role != RoleWaypoint && w.Role != RoleOther {
 			d.note("%s is only in the first world: not compared as a destination or caller", w.Ref)
 		}
 	}
-	sort.Slice(refs, func(i, j int) bool { return lessRef(refs[i], refs[j]) })
 	for i, r := range refs {
 		if i%shards == shard {
 			d.destination(r)
