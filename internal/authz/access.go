@@ -79,8 +79,9 @@ func access(w *World, d Destination, want func(callerPair, caller) bool) ([]Acce
 					continue
 				}
 				p := m.route(pair.before, t, proto)
-				for _, class := range c.callers.partition(pair, c.matchers(&p)) {
-					if members := c.members(pair, class, want); members {
+				classes := c.callers.partition(pair, c.matchers(&p))
+				for i, class := range classes {
+					if c.has(pair, classes, i, want) {
 						out = append(out, c.extent(pair, class, t, proto, &p))
 					}
 				}
@@ -97,11 +98,17 @@ func access(w *World, d Destination, want func(callerPair, caller) bool) ([]Acce
 	return out, nil
 }
 
-// members says whether a wanted caller is in a class: one that the class's
-// representative stands for.
-func (d *comparison) members(pair callerPair, class callerClass, want func(callerPair, caller) bool) bool {
-	for _, i := range class.members {
-		if want(pair, d.callers.list[pair][i]) {
+// has says whether a wanted caller is in the i-th class of a pair.
+func (d *comparison) has(pair callerPair, classes []callerClass, i int, want func(callerPair, caller) bool) bool {
+	in := map[int32]int{}
+	for n, c := range classes {
+		for _, m := range c.members {
+			in[m] = n + 1
+		}
+	}
+	for m, c := range d.callers.list[pair] {
+		n := in[int32(m)] // 0 for the class of the rest
+		if (n == i+1 || (n == 0 && classes[i].members == nil)) && want(pair, c) {
 			return true
 		}
 	}

@@ -42,6 +42,8 @@ func (t Target) targetKind() string {
 type attachIndex struct {
 	byNamespace map[string]*namespacePolicies
 	byTarget    map[targetKey][]int
+	// rank is each policy's place in that order.
+	rank []int
 }
 
 type namespacePolicies struct {
@@ -73,7 +75,9 @@ func newAttachIndex(n int, at func(int) attached) *attachIndex {
 		}
 		return a.name < b.name
 	})
-	for _, i := range order {
+	ix.rank = make([]int, n)
+	for r, i := range order {
+		ix.rank[i] = r
 		p := at(i)
 		if len(p.a.Targets) > 0 {
 			ix.addTargets(i, p)
@@ -147,8 +151,12 @@ func (ix *attachIndex) forWorkload(namespace string, labels map[string]string, a
 			}
 		}
 	}
-	sort.Ints(out)
+	ix.sort(out)
 	return out
+}
+
+func (ix *attachIndex) sort(list []int) {
+	sort.Slice(list, func(a, b int) bool { return ix.rank[list[a]] < ix.rank[list[b]] })
 }
 
 // forServer lists what applies to a workload's own proxy: root namespace first, then
@@ -195,6 +203,6 @@ func (ix *attachIndex) forWaypoint(c Config, wp *Waypoint, svc *Service) []int {
 		}
 		add(ix.byTarget[targetKey{kind, svc.Namespace, svc.Name}])
 	}
-	sort.Ints(out)
+	ix.sort(out)
 	return out
 }

@@ -213,7 +213,8 @@ func (c *callers) matching(p callerPair, m *idMatcher) []int32 {
 type callerClass struct {
 	rep    caller
 	others int
-	// members are their places in the list of the pair.
+	// members are their places in the list of the pair; nil stands for all that are in no
+	// other class.
 	members []int32
 }
 
@@ -262,13 +263,12 @@ func (c *callers) partition(p callerPair, matchers []*idMatcher) []callerClass {
 		out = append(out, callerClass{rep: list[i], members: []int32{i}})
 	}
 	if rest := len(list) - len(touched); rest > 0 {
-		members := make([]int32, 0, rest)
 		for i := range list {
 			if _, ok := sig[int32(i)]; !ok {
-				members = append(members, int32(i))
+				out = append(out, callerClass{rep: list[i], others: rest - 1})
+				break
 			}
 		}
-		out = append(out, callerClass{rep: list[members[0]], others: rest - 1, members: members})
 	}
 	return out
 }
