@@ -132,7 +132,7 @@ func FuzzDiff(f *testing.F) {
 		g := gen{&bytesChooser{data: seed}}
 		before := g.world()
 		after := g.change(before)
-		if err := checkDiff(before, after, g, 100); err != nil {
+		if err := checkDiff(before, after, g, 2_000); err != nil {
 			t.Error(err)
 		}
 	})

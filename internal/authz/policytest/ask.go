@@ -332,7 +332,7 @@ func (s *story) expectResult(words []string) error {
 			}
 		}
 		return nil
-	case "weaker", "stricter":
+	case "weaker", "stricter", "authenticated":
 		for _, d := range s.result.Divergences {
 			if string(d.Kind) == words[0] && containsAll(Describe(d), words[1:]) {
 				return nil
