@@ -16,7 +16,6 @@ type Point string
 
 // Enforcement points. Nobody means that no proxy that could deny has seen the call.
 const (
-	PointClientSidecar Point = "client sidecar"
 	PointServerSidecar Point = "server sidecar"
 	PointGateway       Point = "gateway"
 	PointZtunnel       Point = "ztunnel"

@@ -29,8 +29,6 @@ const (
 	attrSubject
 	// attrWord is an element of a claim that is a list separated by spaces.
 	attrWord
-	// attrToken is the token itself: rejected by the JWT filter or not.
-	attrToken
 )
 
 // attr names an attribute; name is the header, claim path, metadata key or provider.
@@ -84,8 +82,7 @@ type view struct {
 	sourceIP, remoteIP, dest netip.Addr
 	req                      *Request
 	// token is what the point's JWT filter made of the request's token.
-	token    *Token
-	rejected bool
+	token *Token
 }
 
 // match decides a literal on a concrete view.
@@ -137,8 +134,6 @@ func (l *literal) any(v *view) bool {
 			}
 		}
 		return false
-	case attrToken:
-		return v.rejected
 	}
 	return false
 }

@@ -37,9 +37,9 @@ type Config struct {
 	// AmbientDryRun is istiod's AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY: dry-run
 	// policies reach ztunnel, which honours the flag only from 1.29 on.
 	AmbientDryRun bool
-	// GatewaySelectorPolicies is istiod's ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY,
-	// on by default: selector policies apply to Gateway API gateways. Off is spelled
-	// with NoGatewaySelectorPolicies so that the zero Config is istiod's default.
+	// NoGatewaySelectorPolicies is istiod's ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY
+	// turned off: selectors then do not apply to Gateway API gateways. It is spelled so
+	// that the zero Config is istiod's default.
 	NoGatewaySelectorPolicies bool
 	// ExtensionProviders names the meshConfig.extensionProviders usable by CUSTOM
 	// policies. A CUSTOM policy that names another one denies what it matches.
