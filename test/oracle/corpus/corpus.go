@@ -13,9 +13,11 @@ import (
 
 // Enforcement points, as they are spelled in Case.Answers.
 const (
-	Sidecar  = "sidecar"
-	Ztunnel  = "ztunnel"
-	Waypoint = "waypoint"
+	Sidecar = "sidecar"
+	// SidecarHBONE is the sidecar reached through a tunnel: the way ambient clients come.
+	SidecarHBONE = "sidecar-hbone"
+	Ztunnel      = "ztunnel"
+	Waypoint     = "waypoint"
 )
 
 // Answers that need no ext-authz provider.

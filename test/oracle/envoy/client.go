@@ -88,8 +88,9 @@ type tunnels struct {
 	conns map[string]*http2.ClientConn
 }
 
-// open makes a CONNECT tunnel as ztunnel does: authority is the service's address and port.
-func (t *tunnels) open(r *corpus.Request, c *corpus.Case, internal string, fresh bool) (net.Conn, string, error) {
+// open makes a CONNECT tunnel as ztunnel does: authority is the address and port that the client called, behind a waypoint
+// the service's, at a sidecar the pod's.
+func (t *tunnels) open(r *corpus.Request, authority, internal string, fresh bool) (net.Conn, string, error) {
 	key := r.SourcePrincipal + "|" + r.SourceIP
 	cc := t.conns[key]
 	local := ""
@@ -118,7 +119,6 @@ func (t *tunnels) open(r *corpus.Request, c *corpus.Case, internal string, fresh
 		}
 	}
 	pr, pw := io.Pipe()
-	authority := fmt.Sprintf("%s:%d", c.Service.IP, r.ServicePort)
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodConnect, "https://"+authority, pr)
 	if err != nil {
 		return nil, "", err

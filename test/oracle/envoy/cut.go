@@ -85,8 +85,8 @@ func cutSidecar(l *listener.Listener, port uint32, pki *PKI) (*listener.Listener
 	return l, cutChains(l, pki)
 }
 
-// cutWaypoint renames a waypoint's main internal listener, so that many can live in one Envoy.
-func cutWaypoint(l *listener.Listener, name string, pki *PKI) (*listener.Listener, error) {
+// cutInternal renames the main internal listener of a waypoint or of an HBONE sidecar, so that many can live in one Envoy.
+func cutInternal(l *listener.Listener, name string, pki *PKI) (*listener.Listener, error) {
 	l = proto.Clone(l).(*listener.Listener)
 	l.Name, l.AccessLog = name, nil
 	return l, cutChains(l, pki)

@@ -60,13 +60,18 @@ func (j *Judge) Batch(ctx context.Context, subjects []Subject) error {
 			return fmt.Errorf("case %s: %w", s.Case.ID, err)
 		}
 		internal := internalName(i)
-		way, err := cutWaypoint(named(s.World.Waypoint, core.MainInternalName), internal, j.PKI)
+		way, err := cutInternal(named(s.World.Waypoint, core.MainInternalName), internal, j.PKI)
 		if err != nil {
 			return fmt.Errorf("case %s: %w", s.Case.ID, err)
 		}
-		internals = append(internals, internal)
-		listeners = append(listeners, side, way)
-		clusters = append(clusters, internalCluster(core.GetMainInternalCluster(), internal))
+		tunnelled, err := cutInternal(named(s.World.Sidecar, core.MainInternalName), tunnelledName(i), j.PKI)
+		if err != nil {
+			return fmt.Errorf("case %s: %w", s.Case.ID, err)
+		}
+		internals = append(internals, internal, tunnelledName(i))
+		listeners = append(listeners, side, way, tunnelled)
+		clusters = append(clusters, internalCluster(core.GetMainInternalCluster(), internal),
+			internalCluster(core.GetMainInternalCluster(), tunnelledName(i)))
 	}
 	terminate, err := cutTerminate(named(subjects[0].World.Waypoint, core.ConnectTerminate), terminatePort, internals, j.PKI)
 	if err != nil {
@@ -85,7 +90,8 @@ func (j *Judge) Batch(ctx context.Context, subjects []Subject) error {
 	return nil
 }
 
-func internalName(i int) string { return fmt.Sprintf("waypoint-%d", i) }
+func internalName(i int) string  { return fmt.Sprintf("waypoint-%d", i) }
+func tunnelledName(i int) string { return fmt.Sprintf("tunnelled-%d", i) }
 
 func named(ls []*listener.Listener, name string) *listener.Listener {
 	for _, l := range ls {
@@ -139,18 +145,23 @@ func (j *Judge) askAll(subjects []Subject, srv *servers) error {
 
 func (j *Judge) askCase(s Subject, i int, t *tunnels, srv *servers) error {
 	n := len(s.Case.Requests)
-	side, way := make([]string, n), make([]string, n)
+	side, tun, way := make([]string, n), make([]string, n), make([]string, n)
 	for at := range s.Case.Requests {
 		r := &s.Case.Requests[at]
 		var err error
 		if side[at], err = j.sidecar(s, r, i, at, srv); err != nil {
 			return fmt.Errorf("case %s, request %d, sidecar: %w: %+v", s.Case.ID, at, err, *r)
 		}
-		if way[at], err = waypoint(s, r, i, at, t, srv); err != nil {
+		id := fmt.Sprintf("t-%d-%d", i, at)
+		if tun[at], err = tunnelAnswer(r, fmt.Sprintf("%s:%d", r.DestinationIP, r.DestinationPort), tunnelledName(i), id, t, srv); err != nil {
+			return fmt.Errorf("case %s, request %d, sidecar through a tunnel: %w: %+v", s.Case.ID, at, err, *r)
+		}
+		id = fmt.Sprintf("w-%d-%d", i, at)
+		if way[at], err = tunnelAnswer(r, fmt.Sprintf("%s:%d", s.Case.Service.IP, r.ServicePort), internalName(i), id, t, srv); err != nil {
 			return fmt.Errorf("case %s, request %d, waypoint: %w: %+v", s.Case.ID, at, err, *r)
 		}
 	}
-	s.Case.Answers[corpus.Sidecar], s.Case.Answers[corpus.Waypoint] = side, way
+	s.Case.Answers[corpus.Sidecar], s.Case.Answers[corpus.SidecarHBONE], s.Case.Answers[corpus.Waypoint] = side, tun, way
 	return nil
 }
 
@@ -180,11 +191,12 @@ func (j *Judge) sidecar(s Subject, r *corpus.Request, i, at int, srv *servers) (
 	return srv.httpAnswer(status, id)
 }
 
-func waypoint(s Subject, r *corpus.Request, i, at int, t *tunnels, srv *servers) (string, error) {
+// tunnelAnswer asks one internal listener.
+func tunnelAnswer(r *corpus.Request, authority, internal, id string, t *tunnels, srv *servers) (string, error) {
 	if r.SourcePrincipal == "" {
-		return corpus.NotApplicable, nil
+		return corpus.NotApplicable, nil // a tunnel has an identity
 	}
-	conn, local, err := t.open(r, s.Case, internalName(i), r.Protocol == "tcp")
+	conn, local, err := t.open(r, authority, internal, r.Protocol == "tcp")
 	if err != nil {
 		return "", err
 	}
@@ -197,7 +209,6 @@ func waypoint(s Subject, r *corpus.Request, i, at int, t *tunnels, srv *servers)
 		ok, err := askTCP(conn, data)
 		return srv.answer(ok, local), err
 	}
-	id := fmt.Sprintf("w-%d-%d", i, at)
 	status, err := askHTTP(conn, r, id)
 	if err != nil {
 		return "", err
@@ -205,9 +216,12 @@ func waypoint(s Subject, r *corpus.Request, i, at int, t *tunnels, srv *servers)
 	return srv.httpAnswer(status, id)
 }
 
-// httpAnswer reads a status: 200 comes from the route, 401 and 403 from the filters, 0 is a closed connection.
+// httpAnswer reads a status: 200 comes from the route, 400 from the codec, 401 and 403 from the filters, 0 is a closed
+// connection.
 func (s *servers) httpAnswer(status int, id string) (string, error) {
 	switch status {
+	case 400:
+		return corpus.NotApplicable, nil // the HTTP codec refuses such a request before any policy
 	case 200:
 		return s.answer(true, id), nil
 	case 0, 401, 403:

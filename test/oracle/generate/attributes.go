@@ -42,6 +42,12 @@ func (b *builder) set(r *corpus.Request, key, pattern string, off bool) {
 		r.Path = b.path(pattern, off)
 	case key == "host":
 		r.Host = token(value(hosts))
+	case key == "request.headers[:method]":
+		r.Method = b.method(pattern, off)
+	case key == "request.headers[:path]":
+		r.Path = b.path(pattern, off)
+	case key == "request.headers[:authority]", key == "request.headers[host]":
+		r.Host = token(value(hosts))
 	case strings.HasPrefix(key, "request.headers["):
 		name := strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(key, "request.headers["), "]"))
 		r.Headers = map[string]string{name: value(headerVals)}

@@ -67,6 +67,8 @@ type builder struct {
 	objects []object
 	specs   []*authz.AuthorizationPolicy
 	jwt     []*authz.JWTRule
+	// odd asks for spellings at the edge of the API.
+	odd bool
 }
 
 func (b *builder) finish() (*corpus.Case, error) {
@@ -84,6 +86,9 @@ func (b *builder) finish() (*corpus.Case, error) {
 // addAuthorization adds one body, most often in two copies: one for sidecar and ztunnel, one for the waypoint.
 func (b *builder) addAuthorization() {
 	body, annotations := b.body(b.c.Mesh.ExtensionProviders)
+	if b.odd {
+		b.makeOdd(body)
+	}
 	b.specs = append(b.specs, body)
 	name := fmt.Sprintf("p%d", len(b.objects))
 	both := b.chance(70)
@@ -95,8 +100,14 @@ func (b *builder) addAuthorization() {
 	}
 	if both || len(b.objects) == 0 || b.chance(60) {
 		ns, refs := b.targets()
+		if b.odd && b.chance(25) {
+			ns, refs = b.oddTargets()
+		}
 		spec := body.DeepCopy()
 		spec.TargetRefs = refs
+		if b.odd && len(refs) == 1 && b.chance(15) {
+			spec.TargetRef, spec.TargetRefs = refs[0], nil // the legacy field
+		}
 		if b.chance(2) {
 			spec.Selector = selector(b.c.Workload.Labels) // invalid: both
 		}

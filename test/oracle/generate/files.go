@@ -14,7 +14,7 @@ type File struct {
 }
 
 // Files makes all cases of the corpus.
-func Files(seed uint64, generated int) ([]File, error) {
+func Files(seed uint64, generated, oddCases int) ([]File, error) {
 	written := File{Name: "written.jsonl.gz"}
 	for i, f := range slices.Concat(scenarios(), singleFields(), mistakes()) {
 		c, err := fixedCase(seed, i, f)
@@ -31,7 +31,15 @@ func Files(seed uint64, generated int) ([]File, error) {
 		}
 		made.Cases = append(made.Cases, c)
 	}
-	return []File{written, made}, nil
+	odd := File{Name: "odd.jsonl.gz"}
+	for n := range oddCases {
+		c, err := OddCase(seed, n)
+		if err != nil {
+			return nil, err
+		}
+		odd.Cases = append(odd.Cases, c)
+	}
+	return []File{written, odd, made}, nil
 }
 
 func sorted(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

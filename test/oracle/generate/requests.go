@@ -27,6 +27,9 @@ func (b *builder) requests(n int) []corpus.Request {
 	var out []corpus.Request
 	seen := map[string]bool{}
 	add := func(r corpus.Request) {
+		if b.odd {
+			b.makeOddRequest(&r)
+		}
 		b.settle(&r)
 		key, _ := json.Marshal(r)
 		if !seen[string(key)] {

