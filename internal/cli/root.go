@@ -44,9 +44,10 @@ Exit codes: 0 clean, 1 error, 2 findings or changes pending, 3 held or halted.`,
 	root.AddCommand(
 		newAuditCommand(env),
 		newExplainCommand(env),
+		newAuthzCommand(env),
+		newRoiCommand(env),
 		newSnapshotCommand(env),
 		newDemoCommand(env),
-		newAuthzCommand(env),
 		newVersionCommand(env),
 	)
 	return root

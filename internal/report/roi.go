@@ -110,7 +110,9 @@ func (r *ROI) ladder(rungs []roi.Rung) {
 
 func (r *ROI) nodes(n roi.NodeForecast) {
 	s := ROISection{Title: "Nodes, simulated", Columns: []string{"what", "value"}}
-	add := func(what, format string, args ...any) { s.Rows = append(s.Rows, []string{what, fmt.Sprintf(format, args...)}) }
+	add := func(what, format string, args ...any) {
+		s.Rows = append(s.Rows, []string{what, fmt.Sprintf(format, args...)})
+	}
 	add("nodes now", "%d", n.Now)
 	add("packed afresh, before", "%d (%d to %d by order), bound by %s", n.ReplaceBefore.Nodes, n.ReplaceBefore.Low, n.ReplaceBefore.High, n.ReplaceBefore.Binding)
 	add("packed afresh, after", "%d (%d to %d by order), bound by %s", n.ReplaceAfter.Nodes, n.ReplaceAfter.Low, n.ReplaceAfter.High, n.ReplaceAfter.Binding)
@@ -137,7 +139,9 @@ func (r *ROI) nodes(n roi.NodeForecast) {
 	for w := range why {
 		reasons = append(reasons, w)
 	}
-	sort.Slice(reasons, func(i, j int) bool { return why[reasons[i]] > why[reasons[j]] || why[reasons[i]] == why[reasons[j]] && reasons[i] < reasons[j] })
+	sort.Slice(reasons, func(i, j int) bool {
+		return why[reasons[i]] > why[reasons[j]] || why[reasons[i]] == why[reasons[j]] && reasons[i] < reasons[j]
+	})
 	for i, w := range reasons {
 		if i == 5 {
 			break

@@ -65,3 +65,19 @@ func (c Change) after(p Pod) Resources {
 func resourcesOf(list corev1.ResourceList) Resources {
 	return Resources{CPUMilli: list.Cpu().MilliValue(), MemoryBytes: list.Memory().Value()}
 }
+
+// SidecarIn tells how a proxy sits in an application pod, by the pod's structure alone. Ask it only for pods whose role is Application: gateways,
+// waypoints and ztunnel have a container of the same name.
+func SidecarIn(pod *corev1.Pod) Sidecar {
+	for _, c := range pod.Spec.InitContainers {
+		if c.Name == proxyContainer && c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			return Native
+		}
+	}
+	for _, c := range pod.Spec.Containers {
+		if c.Name == proxyContainer {
+			return Classic
+		}
+	}
+	return NoSidecar
+}

@@ -1,0 +1,219 @@
+package cli
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sidestep-mesh/sidestep/internal/audit"
+	"github.com/sidestep-mesh/sidestep/internal/mesh"
+	"github.com/sidestep-mesh/sidestep/internal/roi"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// roiCluster puts the model's facts into the words of package roi.
+func roiCluster(m *mesh.Mesh) roi.Cluster {
+	c := roi.Cluster{Nodes: snapshot.All[*corev1.Node](m.Snapshot), Budgets: snapshot.All[*policyv1.PodDisruptionBudget](m.Snapshot),
+		NamespaceLabels: map[string]map[string]string{}}
+	for _, ns := range snapshot.All[*corev1.Namespace](m.Snapshot) {
+		c.NamespaceLabels[ns.Name] = ns.Labels
+	}
+	for _, w := range m.Workloads {
+		pods := w.Pods
+		if w.Derived {
+			pods = derivedPods(w)
+		}
+		for _, p := range pods {
+			pod := roi.Pod{Object: p, Role: roi.Role(w.Role), Workload: workloadKey(w), Mode: roiMode(w)}
+			if w.Role == mesh.Application {
+				pod.Sidecar = roi.SidecarIn(p)
+			}
+			c.Pods = append(c.Pods, pod)
+		}
+	}
+	return c
+}
+
+func workloadKey(w *mesh.Workload) string { return w.Namespace + "/" + w.Kind + "/" + w.Name }
+
+func roiMode(w *mesh.Workload) roi.Mode {
+	switch w.Mode {
+	case mesh.Sidecar:
+		return roi.ModeSidecar
+	case mesh.Ambient:
+		if w.Waypoint.Bound {
+			return roi.ModeWaypoint
+		}
+		for _, s := range w.Services {
+			if s.Waypoint.Bound {
+				return roi.ModeWaypoint
+			}
+		}
+		return roi.ModeAmbient
+	}
+	return roi.ModeNone
+}
+
+// derivedPods are the pods that a workload of manifests would have, with the sidecar that injection would add. They have no node: requests
+// can be told from them, nodes cannot.
+func derivedPods(w *mesh.Workload) []*corev1.Pod {
+	if w.Template == nil {
+		return nil
+	}
+	spec := w.Template.Spec.DeepCopy()
+	present := func(list []corev1.Container) bool {
+		return slices.ContainsFunc(list, func(c corev1.Container) bool { return c.Name == "istio-proxy" })
+	}
+	if w.Proxy.Kind != mesh.NoSidecar && !present(spec.Containers) && !present(spec.InitContainers) {
+		proxy := corev1.Container{Name: "istio-proxy", Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{
+			corev1.ResourceCPU:    *resource.NewMilliQuantity(w.Proxy.CPUMilli, resource.DecimalSI),
+			corev1.ResourceMemory: *resource.NewQuantity(w.Proxy.MemoryBytes, resource.BinarySI)}}}
+		if w.Proxy.Kind == mesh.NativeSidecar {
+			always := corev1.ContainerRestartPolicyAlways
+			proxy.RestartPolicy = &always
+			spec.InitContainers = append([]corev1.Container{proxy}, spec.InitContainers...)
+		} else {
+			spec.Containers = append(spec.Containers, proxy)
+		}
+	}
+	var out []*corev1.Pod
+	for i := range w.Replicas {
+		out = append(out, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: w.Name + "-" + itoa(i), Labels: w.Labels}, Spec: *spec})
+	}
+	return out
+}
+
+// roiChange is what the audit's verdicts amount to: workloads that need no sidecar leave it, and each namespace with a workload that needs a
+// waypoint and has none gets one.
+func roiChange(m *mesh.Mesh, r *audit.Result, replicas int, each roi.Resources) (roi.Change, []roi.Keep) {
+	c := roi.Change{Leaves: map[string]bool{}, L7: map[string]bool{}, Ztunnel: roi.DefaultZtunnel, CNI: roi.DefaultCNI}
+	has := map[string]bool{}
+	for _, w := range m.Waypoints {
+		has[w.Namespace] = true
+	}
+	var keeps []roi.Keep
+	for _, w := range r.Workloads {
+		if w.Workload.Proxy.Kind == mesh.NoSidecar {
+			continue
+		}
+		key := workloadKey(w.Workload)
+		switch w.Verdict {
+		case audit.VerdictAmbient:
+			c.Leaves[key] = true
+		case audit.VerdictWaypoint:
+			c.Leaves[key], c.L7[key] = true, true
+			if ns := w.Workload.Namespace; !has[ns] {
+				has[ns] = true
+				c.Waypoints = append(c.Waypoints, roi.WaypointPlan{Namespace: ns, Replicas: replicas, Each: each})
+			}
+		case audit.VerdictSidecar:
+			keeps = append(keeps, roi.Keep{Workload: key, Features: keepers(w)})
+		}
+	}
+	return c, keeps
+}
+
+// keepers names the rules that ask for the sidecar; a single one with its message.
+func keepers(w audit.WorkloadResult) []string {
+	messages := map[string]string{}
+	for _, f := range w.Findings {
+		if f.Requires == audit.VerdictSidecar {
+			if messages[f.Code] == "" {
+				messages[f.Code] = f.Message
+			}
+		}
+	}
+	codes := make([]string, 0, len(messages))
+	for code := range messages {
+		codes = append(codes, code)
+	}
+	slices.Sort(codes)
+	if len(codes) == 1 {
+		return []string{codes[0] + ": " + oneLine(messages[codes[0]])}
+	}
+	if len(codes) == 0 && w.Override == audit.VerdictSidecar {
+		return []string{"the owner asked for it"}
+	}
+	return codes
+}
+
+// zonesOf counts running pods by namespace and zone.
+func zonesOf(c roi.Cluster) map[string]map[string]int {
+	zone := map[string]string{}
+	for _, n := range c.Nodes {
+		zone[n.Name] = n.Labels[corev1.LabelTopologyZone]
+	}
+	out := map[string]map[string]int{}
+	for _, p := range c.Pods {
+		z := zone[p.Object.Spec.NodeName]
+		if z == "" || p.Finished() || p.Role != roi.Application {
+			continue
+		}
+		if out[p.Object.Namespace] == nil {
+			out[p.Object.Namespace] = map[string]int{}
+		}
+		out[p.Object.Namespace][z]++
+	}
+	return out
+}
+
+// closeNamespaces are those all of whose services already prefer close endpoints.
+func closeNamespaces(m *mesh.Mesh) map[string]bool {
+	out := map[string]bool{}
+	seen := map[string]bool{}
+	for _, s := range m.Services {
+		o, ok := s.Object.(*corev1.Service)
+		if !ok {
+			continue
+		}
+		prefers := o.Spec.TrafficDistribution != nil && strings.HasPrefix(*o.Spec.TrafficDistribution, "Prefer")
+		if !seen[s.Namespace] {
+			seen[s.Namespace], out[s.Namespace] = true, prefers
+		}
+		out[s.Namespace] = out[s.Namespace] && prefers
+	}
+	return out
+}
+
+// startups are seconds from created to ready, by mode, from the pods themselves.
+func startups(c roi.Cluster) map[roi.Mode][]float64 {
+	out := map[roi.Mode][]float64{}
+	for _, p := range c.Pods {
+		if p.Role != roi.Application || p.Finished() || p.Mode == "" {
+			continue
+		}
+		for _, cond := range p.Object.Status.Conditions {
+			if cond.Type == corev1.PodReady && cond.Status == corev1.ConditionTrue {
+				if d := cond.LastTransitionTime.Sub(p.Object.CreationTimestamp.Time); d > 0 && !p.Object.CreationTimestamp.IsZero() {
+					out[p.Mode] = append(out[p.Mode], d.Seconds())
+				}
+			}
+		}
+	}
+	return out
+}
+
+// namespaceModes is each namespace's mode where all its mesh workloads have the same, with the newest pod's creation: that is when the last of them
+// took the mode on, since a change of mode restarts pods.
+func namespaceModes(c roi.Cluster) (map[string]roi.Mode, map[string]time.Time) {
+	modes, since := map[string]roi.Mode{}, map[string]time.Time{}
+	for _, p := range c.Pods {
+		if p.Role != roi.Application || p.Finished() || p.Mode == roi.ModeNone {
+			continue
+		}
+		ns := p.Object.Namespace
+		if old, ok := modes[ns]; ok && old != p.Mode {
+			modes[ns] = "mixed"
+		} else if !ok {
+			modes[ns] = p.Mode
+		}
+		if t := p.Object.CreationTimestamp.Time; t.After(since[ns]) {
+			since[ns] = t
+		}
+	}
+	return modes, since
+}

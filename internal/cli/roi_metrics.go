@@ -1,0 +1,347 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sidestep-mesh/sidestep/internal/live"
+	"github.com/sidestep-mesh/sidestep/internal/metric"
+	"github.com/sidestep-mesh/sidestep/internal/roi"
+	"github.com/spf13/cobra"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// metricFlags say where metrics come from: a server, a recorded dump, or nowhere.
+type metricFlags struct {
+	prom         live.PromConfig
+	passwordFile string
+	dump         string
+	window       string
+	params       metric.Params
+}
+
+func (f *metricFlags) registerServer(c *cobra.Command) {
+	fl := c.Flags()
+	fl.StringVar(&f.prom.URL, "prometheus", "", "`URL` of a server with the Prometheus API (Prometheus, Thanos, Mimir, VictoriaMetrics)")
+	fl.StringVar(&f.prom.BearerFile, "prometheus-token-file", "", "`FILE` with a bearer token")
+	fl.StringVar(&f.prom.User, "prometheus-user", "", "`USER` for basic authentication")
+	fl.StringVar(&f.passwordFile, "prometheus-password-file", "", "`FILE` with the password of --prometheus-user")
+	fl.StringVar(&f.prom.CAFile, "prometheus-ca", "", "PEM `FILE` with the authority of the server's certificate")
+	fl.StringVar(&f.prom.CertFile, "prometheus-cert", "", "PEM `FILE` with a client certificate")
+	fl.StringVar(&f.prom.KeyFile, "prometheus-key", "", "PEM `FILE` with its key")
+	fl.StringVar(&f.prom.Tenant, "prometheus-tenant", "", "`NAME` sent as X-Scope-OrgID")
+	fl.StringVar(&f.prom.Proxy, "prometheus-proxy", "", "`URL` of a proxy on the way to the server")
+	fl.DurationVar(&f.prom.Timeout, "prometheus-timeout", time.Minute, "how long one query may take")
+	fl.StringVar(&f.window, "window", "14d", "how far back to measure")
+	fl.StringVar(&f.params.EdgeMatcher, "edge", "", "PromQL label `MATCHERS` of the latency series that stay the same across the migration (default: ingress gateways)")
+	fl.StringVar(&f.params.LatencyMetric, "latency-metric", "", "latency histogram `NAME` without _bucket, of an application or a probe")
+	fl.Float64Var(&f.params.LatencyScale, "latency-scale", 1, "milliseconds in one unit of --latency-metric; 1000 for seconds")
+	fl.StringVar(&f.params.RequestsMetric, "requests-metric", "", "request counter `NAME` of the same instrument")
+	fl.StringVar(&f.params.ErrorMatcher, "error-matcher", "", "PromQL label `MATCHERS` of failed requests in --requests-metric")
+	fl.StringVar(&f.params.GroupBy, "latency-namespace-label", "", "`LABEL` of these series that names the destination namespace")
+}
+
+func (f *metricFlags) register(c *cobra.Command) {
+	f.registerServer(c)
+	c.Flags().StringVar(&f.dump, "metrics", "", "read metrics from this `FILE` of sidestep roi collect instead of a server")
+	c.MarkFlagsMutuallyExclusive("metrics", "prometheus")
+}
+
+// load reads the dump or asks the server. Without either it gives an empty dump that says so. An unusable server is no error: the result
+// lists what that costs.
+func (f *metricFlags) load(ctx context.Context, env *Env) (metric.Dump, error) {
+	if f.dump != "" {
+		file, err := os.Open(env.Path(f.dump))
+		if err != nil {
+			return metric.Dump{}, err
+		}
+		defer file.Close()
+		d, err := metric.Decode(file)
+		if err != nil {
+			return d, fmt.Errorf("%s: %w", f.dump, err)
+		}
+		return d, nil
+	}
+	window, err := parseWindow(f.window)
+	if err != nil {
+		return metric.Dump{}, err
+	}
+	start, end := live.Window(env.Now(), window)
+	if f.prom.URL == "" {
+		return metric.Dump{Start: start, End: end, Failed: "no metrics were given (--prometheus or --metrics)"}, nil
+	}
+	f.params.Start, f.params.End = start, end
+	if f.params.RequestsMetric != "" && f.params.ErrorMatcher == "" {
+		return metric.Dump{}, fmt.Errorf("--requests-metric needs --error-matcher, or errors would read zero")
+	}
+	conf := f.prom
+	for _, p := range []*string{&conf.BearerFile, &conf.CAFile, &conf.CertFile, &conf.KeyFile} {
+		if *p != "" {
+			*p = env.Path(*p)
+		}
+	}
+	if f.passwordFile != "" {
+		raw, err := os.ReadFile(env.Path(f.passwordFile))
+		if err != nil {
+			return metric.Dump{}, fmt.Errorf("--prometheus-password-file: %w", err)
+		}
+		conf.Password = strings.TrimSpace(string(raw))
+	}
+	p, err := live.NewProm(conf)
+	if err != nil {
+		return metric.Dump{}, err
+	}
+	defer p.CloseIdle()
+	return p.Collect(ctx, f.params, metric.All()), nil
+}
+
+// parseWindow reads 14d, 36h, 90m.
+func parseWindow(s string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		if n, err := strconv.Atoi(days); err == nil && n > 0 && n <= 366 {
+			return time.Duration(n) * 24 * time.Hour, nil
+		}
+	} else if d, err := time.ParseDuration(s); err == nil && d >= 10*time.Minute {
+		return d, nil
+	}
+	return 0, fmt.Errorf("--window %q: want a number of days such as 14d, or at least 10m", s)
+}
+
+// metricGaps is one line for the server or for each exporter that is silent, with what can still be said, and one for each
+// further metric without an answer.
+func metricGaps(d metric.Dump, now time.Time) []roi.Gap {
+	const onlyObjects = "rungs 1 and 3 and what nodes are worth can still be given from pods and nodes; usage (rung 2), latency, cross-zone traffic and the hybrid tax cannot"
+	if d.Failed != "" {
+		return []roi.Gap{{What: "metrics", Why: d.Failed, Costs: onlyObjects}}
+	}
+	var gaps []roi.Gap
+	presence := d.Result("presence")
+	if !presence.Usable() {
+		return []roi.Gap{{What: "metrics", Why: presence.Why(), Costs: onlyObjects}}
+	}
+	there := map[string]bool{}
+	for _, s := range presence.Series {
+		there[s.Labels["source"]] = true
+	}
+	for _, x := range []struct {
+		source metric.Source
+		costs  string
+	}{
+		{metric.KubeStateMetrics, "roles and requests come from pods alone; no count of nodes over time"},
+		{metric.CAdvisor, "no usage: rung 2 and the hybrid tax cannot be given; all other rungs can"},
+		{metric.IstioProxies, "no latency, request rates or estimate of cross-zone traffic; the ladder can be given"},
+		{metric.Ztunnel, "cross-zone traffic is estimated instead of measured"},
+		{metric.Istiod, "the hybrid tax is judged by proxies alone"},
+		{metric.OpenCost, "prices come from --node-price, --prices or the dated table"},
+	} {
+		if !there[string(x.source)] {
+			gaps = append(gaps, roi.Gap{What: string(x.source), Why: "none of its series was scraped in the last five minutes", Costs: x.costs})
+		}
+	}
+	for _, r := range d.Results {
+		m, ok := metric.Lookup(r.Metric)
+		if r.Usable() || !ok || r.Metric == "presence" || slices.ContainsFunc(m.Sources, func(s metric.Source) bool { return !there[string(s)] }) && r.Failed == "" {
+			continue // the exporter's own line says it
+		}
+		gaps = append(gaps, roi.Gap{What: "metric " + r.Metric + " (" + strings.Join(m.Series, ", ") + ")", Why: r.Why()})
+	}
+	for _, r := range d.Results {
+		if r.Dropped > 0 {
+			gaps = append(gaps, roi.Gap{What: "metric " + r.Metric, Why: fmt.Sprintf("%d values were NaN or infinite and are left out", r.Dropped)})
+		}
+	}
+	return append(gaps, coverage(d)...)
+}
+
+// coverage tells how much of the window the server remembers.
+func coverage(d metric.Dump) []roi.Gap {
+	r := d.Result("node_count")
+	if !r.Usable() || len(r.Series[0].Points) == 0 {
+		return nil
+	}
+	points := r.Series[0].Points
+	first, last := time.Unix(points[0].T, 0), time.Unix(points[len(points)-1].T, 0)
+	var gaps []roi.Gap
+	if first.Sub(d.Start) > 3*time.Hour {
+		gaps = append(gaps, roi.Gap{What: "window", Why: fmt.Sprintf("the server's data begins %s, the window %s", first.UTC().Format(time.RFC3339), d.Start.UTC().Format(time.RFC3339)),
+			Costs: "means are over the shorter time"})
+	}
+	if d.End.Sub(last) > 3*time.Hour {
+		gaps = append(gaps, roi.Gap{What: "window", Why: fmt.Sprintf("the newest data is of %s: scraping has stopped", last.UTC().Format(time.RFC3339)),
+			Costs: "figures are as old as that"})
+	}
+	return gaps
+}
+
+// usage joins CPU and memory by pod.
+func usageOf(d metric.Dump) map[string]roi.Use {
+	out := map[string]roi.Use{}
+	each := func(name string, set func(*roi.Use, float64)) {
+		r := d.Result(name)
+		if !r.Usable() {
+			return
+		}
+		for _, s := range r.Series {
+			if v, ok := s.Last(); ok {
+				k := s.Labels["namespace"] + "/" + s.Labels["pod"]
+				u := out[k]
+				set(&u, v)
+				out[k] = u
+			}
+		}
+	}
+	each("proxy_cpu", func(u *roi.Use, v float64) { u.CPU, u.HasCPU = v, true })
+	each("proxy_memory", func(u *roi.Use, v float64) { u.Memory, u.HasMemory = v, true })
+	return out
+}
+
+// meshPodsFromMetrics lists mesh pods by the PromQL heuristic, for when the Kubernetes API cannot be asked.
+func meshPodsFromMetrics(d metric.Dump) []roi.MeshPod {
+	roles := d.Result("pod_role")
+	if !roles.Usable() {
+		return nil
+	}
+	requests := map[string]roi.Resources{}
+	if r := d.Result("proxy_requests"); r.Usable() {
+		for _, s := range r.Series {
+			v, ok := s.Last()
+			if !ok {
+				continue
+			}
+			k := s.Labels["namespace"] + "/" + s.Labels["pod"]
+			x := requests[k]
+			if s.Labels["resource"] == "cpu" {
+				x.CPUMilli = int64(v*1000 + 0.5)
+			} else {
+				x.MemoryBytes = int64(v)
+			}
+			requests[k] = x
+		}
+	}
+	use := usageOf(d)
+	var out []roi.MeshPod
+	for _, s := range roles.Series {
+		p := roi.MeshPod{Namespace: s.Labels["namespace"], Name: s.Labels["pod"], Role: roi.Role(s.Labels["role"])}
+		switch s.Labels["role"] {
+		case metric.RoleSidecarClassic:
+			p.Role, p.Sidecar = roi.Application, roi.Classic
+		case metric.RoleSidecarNative:
+			p.Role, p.Sidecar = roi.Application, roi.Native
+		}
+		p.Requests, p.Use = requests[p.Key()], use[p.Key()]
+		out = append(out, p)
+	}
+	return out
+}
+
+// edgeOf puts the edge series of each namespace together.
+func edgeOf(d metric.Dump, modes map[string]roi.Mode) []roi.EdgeSeries {
+	by := map[string]*roi.EdgeSeries{}
+	var order []string
+	each := func(name string, set func(*roi.EdgeSeries, []roi.Hourly)) {
+		r := d.Result(name)
+		if !r.Usable() {
+			return
+		}
+		for _, s := range r.Series {
+			ns := s.Labels["namespace"]
+			if ns == "" || ns == "unknown" {
+				continue
+			}
+			if by[ns] == nil {
+				by[ns] = &roi.EdgeSeries{Namespace: ns, Mode: modes[ns]}
+				if by[ns].Mode == "" {
+					by[ns].Mode = "unknown"
+				}
+				order = append(order, ns)
+			}
+			h := make([]roi.Hourly, len(s.Points))
+			for i, p := range s.Points {
+				h[i] = roi.Hourly{T: p.T, V: p.V}
+			}
+			set(by[ns], h)
+		}
+	}
+	each("edge_p50", func(e *roi.EdgeSeries, h []roi.Hourly) { e.P50 = h })
+	each("edge_p99", func(e *roi.EdgeSeries, h []roi.Hourly) { e.P99 = h })
+	each("edge_requests", func(e *roi.EdgeSeries, h []roi.Hourly) { e.RPS = h })
+	each("edge_errors", func(e *roi.EdgeSeries, h []roi.Hourly) { e.Errors = h })
+	slices.Sort(order)
+	out := make([]roi.EdgeSeries, 0, len(order))
+	for _, ns := range order {
+		out = append(out, *by[ns])
+	}
+	return out
+}
+
+// edgeRPS is the mean request rate at the edge over the window.
+func edgeRPS(edge []roi.EdgeSeries) (float64, bool) {
+	sum, n := 0.0, 0
+	for _, e := range edge {
+		total := 0.0
+		for _, h := range e.RPS {
+			total += h.V
+		}
+		if len(e.RPS) > 0 {
+			sum += total / float64(len(e.RPS))
+			n++
+		}
+	}
+	return sum, n > 0
+}
+
+func zoneInput(d metric.Dump, c roi.Cluster, distribution map[string]bool, perGB float64, currency string) roi.ZoneInput {
+	in := roi.ZoneInput{Pods: zonesOf(c), PerGB: perGB, Currency: currency, Source: "--zone-price", Distribution: distribution}
+	if r := d.Result("zone_bytes"); r.Usable() {
+		for _, s := range r.Series {
+			if v, ok := s.Last(); ok {
+				in.Measured = append(in.Measured, roi.ZoneFlow{From: s.Labels["source_zone"], To: s.Labels["destination_zone"], Namespace: s.Labels["namespace"], BytesPerSecond: v})
+			}
+		}
+	}
+	if r := d.Result("mesh_bytes"); r.Usable() {
+		for _, s := range r.Series {
+			if v, ok := s.Last(); ok {
+				in.Flows = append(in.Flows, roi.NamespaceFlow{From: s.Labels["source_workload_namespace"], To: s.Labels["destination_service_namespace"], BytesPerSecond: v})
+			}
+		}
+	} else if len(in.Measured) == 0 {
+		in.Missing = r.Why()
+	}
+	return in
+}
+
+// proxyState averages the sidecars, with their request rate and istiod's pushes.
+func proxyState(d metric.Dump, pods []roi.MeshPod) roi.ProxyState {
+	rps, pushes := 0.0, 0.0
+	if r := d.Result("proxied_requests"); r.Usable() {
+		for _, s := range r.Series {
+			if v, ok := s.Last(); ok && s.Labels["reporter"] == "destination" {
+				rps += v
+			}
+		}
+	}
+	if r := d.Result("istiod_pushes"); r.Usable() {
+		for _, p := range r.Series[0].Points {
+			pushes += p.V
+		}
+		if n := len(r.Series[0].Points); n > 0 {
+			pushes = pushes / float64(n) * 3600
+		}
+	}
+	return roi.StateOf(pods, rps, pushes)
+}
+
+func queriesOf(d metric.Dump) map[string]string {
+	out := map[string]string{}
+	for _, r := range d.Results {
+		out[r.Metric] = r.Query
+	}
+	return out
+}
