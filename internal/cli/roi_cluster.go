@@ -28,7 +28,7 @@ func roiCluster(m *mesh.Mesh) roi.Cluster {
 			pods = derivedPods(w)
 		}
 		for _, p := range pods {
-			pod := roi.Pod{Object: p, Role: roi.Role(w.Role), Workload: workloadKey(w), Mode: roiMode(w)}
+			pod := roi.Pod{Object: p, Role: roiRoles[w.Role], Workload: workloadKey(w), Mode: roiMode(w)}
 			if w.Role == mesh.Application {
 				pod.Sidecar = roi.SidecarIn(p)
 			}
@@ -37,6 +37,9 @@ func roiCluster(m *mesh.Mesh) roi.Cluster {
 	}
 	return c
 }
+
+var roiRoles = map[mesh.Role]roi.Role{mesh.Application: roi.Application, mesh.Waypoint: roi.Waypoint, mesh.Gateway: roi.Gateway,
+	mesh.Ztunnel: roi.Ztunnel, mesh.CNI: roi.CNI, mesh.Istiod: roi.Istiod}
 
 func workloadKey(w *mesh.Workload) string { return w.Namespace + "/" + w.Kind + "/" + w.Name }
 
@@ -80,9 +83,11 @@ func derivedPods(w *mesh.Workload) []*corev1.Pod {
 			spec.Containers = append(spec.Containers, proxy)
 		}
 	}
+	controller := true
 	var out []*corev1.Pod
 	for i := range w.Replicas {
-		out = append(out, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: w.Name + "-" + itoa(i), Labels: w.Labels}, Spec: *spec})
+		out = append(out, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: w.Name + "-" + itoa(i), Labels: w.Labels,
+			OwnerReferences: []metav1.OwnerReference{{Kind: w.Kind, Name: w.Name, Controller: &controller}}}, Spec: *spec})
 	}
 	return out
 }

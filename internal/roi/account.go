@@ -11,6 +11,14 @@ type Use struct {
 	HasCPU, HasMemory bool
 }
 
+// clean forgets values that no instrument can have measured.
+func (u Use) clean() Use {
+	_, cpu := finite(u.CPU)
+	_, mem := finite(u.Memory)
+	u.HasCPU, u.HasMemory = u.HasCPU && cpu && u.CPU >= 0, u.HasMemory && mem && u.Memory >= 0
+	return u
+}
+
 // MeshPod is one pod that the mesh put there, or put a container into: what it is and what its mesh containers take.
 type MeshPod struct {
 	Namespace, Name string
@@ -76,11 +84,12 @@ func Accounts(pods []MeshPod, source string) []Account {
 		}
 		s.pods++
 		s.req = s.req.Plus(p.Requests)
-		if p.Use.HasCPU {
-			s.cpuN, s.cpu = s.cpuN+1, s.cpu+p.Use.CPU
+		u := p.Use.clean()
+		if u.HasCPU {
+			s.cpuN, s.cpu = s.cpuN+1, s.cpu+u.CPU
 		}
-		if p.Use.HasMemory {
-			s.memN, s.mem = s.memN+1, s.mem+p.Use.Memory
+		if u.HasMemory {
+			s.memN, s.mem = s.memN+1, s.mem+u.Memory
 		}
 	}
 	var out []Account

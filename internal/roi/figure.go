@@ -76,6 +76,9 @@ func (f Figure) String() string {
 
 // number prints at most two decimals, with thousands apart.
 func number(v float64) string {
+	if _, ok := finite(v); !ok {
+		return "(no finite number)"
+	}
 	s := strconv.FormatFloat(v, 'f', 2, 64)
 	if strings.Contains(s, ".") {
 		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")

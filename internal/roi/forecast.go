@@ -133,11 +133,12 @@ func (f *Forecast) sidecars(in Input) (leaving int, freed Resources, used usedSu
 		}
 		f.Leaving++
 		freed = freed.Plus(m.Requests)
-		if m.Use.HasCPU {
-			used.cpu, used.cpuN = used.cpu+m.Use.CPU, used.cpuN+1
+		u := m.Use.clean()
+		if u.HasCPU {
+			used.cpu, used.cpuN = used.cpu+u.CPU, used.cpuN+1
 		}
-		if m.Use.HasMemory {
-			used.mem, used.memN = used.mem+m.Use.Memory, used.memN+1
+		if u.HasMemory {
+			used.mem, used.memN = used.mem+u.Memory, used.memN+1
 		}
 	}
 	f.Steps = append(f.Steps, stepf("sidecar requests freed", "sum over %d pods that leave = %d millicores, %s GiB",
@@ -273,9 +274,11 @@ func (f *Forecast) nodesRung() Rung {
 		return r
 	}
 	n := f.Nodes
-	rep := Known(float64(n.Removable), "nodes", fmt.Sprintf("packing %d pods groups afresh, %d before and %d after; binding after: %s", len(n.ReplaceAfter.ByGroup), n.ReplaceBefore.Nodes, n.ReplaceAfter.Nodes, n.ReplaceAfter.Binding),
-		"preferred (soft) rules, priorities, HPA reactions")
-	rep.Source = fmt.Sprintf("simulation: all pods packed afresh, %d nodes before and %d after; binding: %s", n.ReplaceBefore.Nodes, n.ReplaceAfter.Nodes, n.ReplaceAfter.Binding)
+	rep := Known(float64(n.Removable), "nodes", fmt.Sprintf("simulation: all pods packed afresh, %d nodes before and %d after; binding: %s",
+		n.ReplaceBefore.Nodes, n.ReplaceAfter.Nodes, n.ReplaceAfter.Binding), "preferred (soft) rules, priorities, HPA reactions")
+	if f.Leaving > 0 { // equally good orders of packing differ by a node or two
+		rep = rep.Between(float64(n.ReplaceBefore.Low-n.ReplaceAfter.High), float64(n.ReplaceBefore.High-n.ReplaceAfter.Low))
+	}
 	if n.ReplaceAfter.Pending > 0 {
 		rep.LeftOut = append(rep.LeftOut, fmt.Sprintf("%d pods without a node", n.ReplaceAfter.Pending))
 	}

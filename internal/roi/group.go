@@ -140,15 +140,21 @@ func addDaemons(c Cluster, groups []NodeGroup, of map[string]int) {
 	}
 	largest := map[key]Resources{}
 	for _, p := range c.Pods {
-		g, onNode := of[p.Object.Spec.NodeName]
-		if !onNode || p.Finished() || !perNode(p.Object) {
+		if p.Finished() || !perNode(p.Object) {
 			continue
 		}
-		k := key{g, ownerName(p.Object)}
-		r, old := Requests(p.Object), largest[k]
-		largest[k] = Resources{max(r.CPUMilli, old.CPUMilli), max(r.MemoryBytes, old.MemoryBytes)}
-		groups[g].HasZtunnel = groups[g].HasZtunnel || p.Role == Ztunnel
-		groups[g].HasCNI = groups[g].HasCNI || p.Role == CNI
+		r := Requests(p.Object)
+		for g := range groups {
+			// A DaemonSet known from manifests alone has pods without a node: it counts everywhere.
+			if at, placed := of[p.Object.Spec.NodeName]; placed && at != g || !placed && p.Object.Spec.NodeName != "" {
+				continue
+			}
+			k := key{g, ownerName(p.Object)}
+			old := largest[k]
+			largest[k] = Resources{max(r.CPUMilli, old.CPUMilli), max(r.MemoryBytes, old.MemoryBytes)}
+			groups[g].HasZtunnel = groups[g].HasZtunnel || p.Role == Ztunnel
+			groups[g].HasCNI = groups[g].HasCNI || p.Role == CNI
+		}
 	}
 	for k, r := range largest {
 		groups[k.group].Daemons = groups[k.group].Daemons.Plus(r)

@@ -87,18 +87,19 @@ func StateOf(pods []MeshPod, rps float64, pushesPerHour float64) ProxyState {
 	s := ProxyState{PushesPerHour: pushesPerHour}
 	cpu, mem := 0, 0
 	for _, p := range pods {
-		if p.Role == Istiod && p.Use.HasMemory {
+		if p.Role == Istiod && p.Use.clean().HasMemory {
 			s.IstiodMemory += p.Use.Memory
 		}
 		if p.Role != Application {
 			continue
 		}
 		s.Pods++
-		if p.Use.HasCPU {
-			cpu, s.CPUCores = cpu+1, s.CPUCores+p.Use.CPU
+		u := p.Use.clean()
+		if u.HasCPU {
+			cpu, s.CPUCores = cpu+1, s.CPUCores+u.CPU
 		}
-		if p.Use.HasMemory {
-			mem, s.MemoryBytes = mem+1, s.MemoryBytes+p.Use.Memory
+		if u.HasMemory {
+			mem, s.MemoryBytes = mem+1, s.MemoryBytes+u.Memory
 		}
 	}
 	s.HasCPU, s.HasMemory = cpu > 0, mem > 0

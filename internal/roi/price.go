@@ -45,6 +45,17 @@ type Prices struct {
 
 // Of returns the price of a node, or why there is none.
 func (p Prices) Of(node, instanceType string, spot bool) (Price, error) {
+	pr, err := p.find(node, instanceType, spot)
+	if err != nil {
+		return Price{}, err
+	}
+	if v, ok := finite(pr.PerHour); !ok || v < 0 {
+		return Price{}, fmt.Errorf("the price from %s is not a number that a node can cost", pr.Source)
+	}
+	return pr, nil
+}
+
+func (p Prices) find(node, instanceType string, spot bool) (Price, error) {
 	if p.Flat != nil {
 		return *p.Flat, nil
 	}
