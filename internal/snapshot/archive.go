@@ -78,48 +78,51 @@ func WriteArchive(w io.Writer, s *Snapshot) error {
 
 func isGzip(head []byte) bool { return len(head) > 2 && head[0] == 0x1f && head[1] == 0x8b }
 
-// readArchive reads an archive's header into b and returns its lines. Compressed manifests are welcome too.
-// A damaged archive gives nothing: half of it would look like a mesh with fewer policies.
-func readArchive(b *Builder, name string, r io.Reader) []unit {
-	bad := func(format string, args ...any) []unit {
-		b.Report(Problem{Source: Source{File: name}, Message: fmt.Sprintf(format, args...)})
-		return nil
-	}
+// archive reads an archive: its header, then its lines. Compressed manifests are welcome too. A damaged
+// archive gives nothing: half of it would look like a mesh with fewer policies.
+func (l *loader) archive(name string, r io.Reader) {
 	zip, err := gzip.NewReader(r)
 	if err != nil {
-		return bad("not a snapshot archive: %s", reason(err))
+		l.problem(name, "not a snapshot archive: %s", reason(err))
+		return
 	}
 	text, err := io.ReadAll(io.LimitReader(zip, maxFile+1))
 	switch {
 	case err != nil:
-		return bad("a damaged archive: %s", reason(err))
+		l.problem(name, "a damaged archive: %s", reason(err))
+		return
 	case len(text) > maxFile:
-		return bad("larger than %d MiB when unpacked", maxFile>>20)
+		l.problem(name, "larger than %d MiB when unpacked", maxFile>>20)
+		return
 	}
 	first, rest, _ := bytes.Cut(text, []byte("\n"))
 	var h archiveHeader
 	if json.Unmarshal(first, &h) != nil || h.Kind != archiveKind {
-		return split(name, text)
+		l.text(name, bytes.NewReader(text))
+		return
 	}
 	if h.Format != archiveFormat {
-		return bad("archive format %d is not known, only %d: use a newer sidestep", h.Format, archiveFormat)
+		l.problem(name, "archive format %d is not known, only %d: use a newer sidestep", h.Format, archiveFormat)
+		return
 	}
 	var units []unit
+	o := &origin{file: name, json: true, archived: true}
 	for line := range bytes.Lines(rest) {
-		units = append(units, unit{file: name, text: line, line: len(units) + 2, json: true, archived: true})
+		units = append(units, unit{text: line, line: len(units) + 2, origin: o})
 	}
 	if len(units) != h.Objects {
-		return bad("a damaged archive: %d objects, its header says %d", len(units), h.Objects)
+		l.problem(name, "a damaged archive: %d objects, its header says %d", len(units), h.Objects)
+		return
 	}
 	for _, k := range h.Knowledge {
-		b.Mark(Kind{Group: k.Group, Kind: k.Kind}, k.Knowledge)
+		l.b.Mark(Kind{Group: k.Group, Kind: k.Kind}, k.Knowledge)
 	}
 	if h.Namespaces != nil {
-		b.Only(h.Namespaces)
+		l.b.Only(h.Namespaces)
 	}
-	b.ignored = append(b.ignored, h.Ignored...)
-	b.problems = append(b.problems, h.Problems...)
-	return units
+	l.b.ignored = append(l.b.ignored, h.Ignored...)
+	l.b.problems = append(l.b.problems, h.Problems...)
+	l.add(units)
 }
 
 // archived decodes one archiveLine.

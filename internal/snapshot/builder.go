@@ -89,6 +89,8 @@ func (b *Builder) Report(p Problem) { b.problems = append(b.problems, p) }
 // Build returns the snapshot. The Builder must not be used afterwards.
 func (b *Builder) Build() *Snapshot {
 	b.dropForeignConfigMaps()
+	slices.SortStableFunc(b.ignored, func(x, y Ignored) int { return x.Source.compare(y.Source) })
+	slices.SortStableFunc(b.problems, func(x, y Problem) int { return x.Source.compare(y.Source) })
 	s := &Snapshot{
 		lists: map[reflect.Type]any{}, sources: b.sources, unknown: b.unknown, namespaces: b.namespaces,
 		knowledge: b.knowledge, ignored: b.ignored, problems: b.problems,

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -16,6 +17,8 @@ const (
 	maxFile = 2 << 30
 	// maxObject bounds the text of one object. etcd takes 1.5 MiB by default, the API server 3 MiB.
 	maxObject = 8 << 20
+	// windowBytes is how much text is read before it is decoded; a document is never cut.
+	windowBytes = 2 << 20
 	// chunkBytes is how much text one call of an Each's function decodes.
 	chunkBytes = 128 << 10
 )
@@ -71,20 +74,42 @@ func LoadWith(opts Options, inputs ...Input) *Snapshot {
 	if opts.Each == nil {
 		opts.Each = OneByOne
 	}
-	b := NewBuilder()
-	var units []unit
+	l := loader{b: NewBuilder(), opts: opts}
 	for _, in := range inputs {
-		units = append(units, in.units(b)...)
+		in.read(&l)
 	}
-	decodeAll(b, units, opts)
-	return b.Build()
+	l.flush()
+	return l.b.Build()
 }
 
-// decodeAll decodes units in chunks and adds the results in their order, so that the snapshot does not
-// depend on how opts.Each schedules.
-func decodeAll(b *Builder, units []unit, opts Options) {
+// loader gathers units and decodes them window by window, so that the text of a large input never stands in
+// memory whole beside the objects made of it.
+type loader struct {
+	b       *Builder
+	opts    Options
+	units   []unit
+	pending int // bytes of text in units
+}
+
+func (l *loader) add(units []unit) {
+	for _, u := range units {
+		l.units = append(l.units, u)
+		l.pending += len(u.text)
+	}
+	if l.pending >= windowBytes {
+		l.flush()
+	}
+}
+
+func (l *loader) problem(file, format string, args ...any) {
+	l.b.Report(Problem{Source: Source{File: file}, Message: fmt.Sprintf(format, args...)})
+}
+
+// flush decodes what is gathered, in chunks, and adds the results in the order of the input, so that the snapshot
+// does not depend on how opts.Each schedules.
+func (l *loader) flush() {
 	var chunks [][]unit
-	for rest := units; len(rest) > 0; {
+	for rest := l.units; len(rest) > 0; {
 		n, size := 0, 0
 		for n < len(rest) && size < chunkBytes {
 			size += len(rest[n].text)
@@ -93,67 +118,68 @@ func decodeAll(b *Builder, units []unit, opts Options) {
 		chunks, rest = append(chunks, rest[:n]), rest[n:]
 	}
 	results := make([][]outcome, len(chunks))
-	opts.Each(len(chunks), func(i int) {
-		d := decoder{namespace: opts.Namespace}
+	l.opts.Each(len(chunks), func(i int) {
+		d := decoder{namespace: l.opts.Namespace, out: make([]outcome, 0, len(chunks[i]))}
 		for _, u := range chunks[i] {
 			d.unit(u)
 		}
 		results[i] = d.out
 	})
-	for i, out := range results {
+	for _, out := range results {
 		for _, o := range out {
-			o.addTo(b)
+			o.addTo(l.b)
 		}
-		results[i] = nil
 	}
+	clear(l.units)
+	l.units, l.pending = l.units[:0], 0
 }
 
-// units reads the input and cuts it into pieces that decode on their own.
-func (in Input) units(b *Builder) []unit {
+// read cuts the input into units.
+func (in Input) read(l *loader) {
 	if in.r != nil {
-		return readUnits(b, in.name, in.r)
+		l.read(in.name, in.r)
+		return
 	}
 	info, err := fs.Stat(in.fsys, in.root)
 	if err != nil {
-		b.Report(Problem{Source: Source{File: in.name}, Message: "cannot be read: " + reason(err)})
-		return nil
+		l.problem(in.name, "cannot be read: %s", reason(err))
+		return
 	}
 	if !info.IsDir() {
-		return in.file(b, in.root, in.name)
+		in.file(l, in.root, in.name)
+		return
 	}
-	var units []unit
 	found := false
 	err = fs.WalkDir(in.fsys, in.root, func(p string, e fs.DirEntry, err error) error {
 		shown := path.Join(in.name, strings.TrimPrefix(strings.TrimPrefix(p, in.root), "/"))
 		switch {
 		case err != nil:
-			b.Report(Problem{Source: Source{File: shown}, Message: "cannot be read: " + reason(err)})
+			l.problem(shown, "cannot be read: %s", reason(err))
 		case e.IsDir() && p != in.root && strings.HasPrefix(e.Name(), "."):
 			return fs.SkipDir
 		case !e.IsDir() && isManifestName(e.Name()):
 			found = true
-			units = append(units, in.file(b, p, shown)...)
+			in.file(l, p, shown)
 		}
 		return nil
 	})
 	if err == nil && !found {
-		b.Report(Problem{Source: Source{File: in.name}, Message: "the folder holds no *.yaml, *.yml or *.json file"})
+		l.problem(in.name, "the folder holds no *.yaml, *.yml or *.json file")
 	}
-	return units
 }
 
 func isManifestName(name string) bool {
 	return slices.Contains([]string{".yaml", ".yml", ".json"}, strings.ToLower(path.Ext(name)))
 }
 
-func (in Input) file(b *Builder, p, shown string) []unit {
+func (in Input) file(l *loader, p, shown string) {
 	f, err := in.fsys.Open(p)
 	if err != nil {
-		b.Report(Problem{Source: Source{File: shown}, Message: "cannot be read: " + reason(err)})
-		return nil
+		l.problem(shown, "cannot be read: %s", reason(err))
+		return
 	}
 	defer f.Close()
-	return readUnits(b, shown, f)
+	l.read(shown, f)
 }
 
 // reason strips the path that fs errors repeat: the Problem names the file already.
@@ -164,42 +190,62 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// readUnits reads r to its end. The start decides what it is, so that a binary file is refused
-// before it is read.
-func readUnits(b *Builder, name string, r io.Reader) []unit {
-	src := Source{File: name}
-	head := make([]byte, 4096)
-	n, err := io.ReadFull(r, head)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		b.Report(Problem{Source: src, Message: "cannot be read: " + reason(err)})
-		return nil
-	}
-	head = head[:n]
-	all := io.MultiReader(bytes.NewReader(head), io.LimitReader(r, maxFile-int64(n)+1))
-	if isGzip(head) {
-		return readArchive(b, name, all)
-	}
-	if bytes.IndexByte(head, 0) >= 0 {
-		b.Report(Problem{Source: src, Message: "a binary file, not YAML or JSON text in UTF-8"})
-		return nil
-	}
-	var text bytes.Buffer
-	if f, ok := r.(fs.File); ok {
-		if info, err := f.Stat(); err == nil && info.Size() < maxFile {
-			text.Grow(int(info.Size()) + bytes.MinRead)
+// read reads r to its end. The start decides what it is, so that a binary file is refused before it is read.
+func (l *loader) read(name string, r io.Reader) {
+	in := bufio.NewReaderSize(r, 4096)
+	head, err := in.Peek(4096)
+	switch {
+	case err != nil && !errors.Is(err, io.EOF):
+		l.problem(name, "cannot be read: %s", reason(err))
+	case isGzip(head):
+		l.archive(name, in)
+	case bytes.IndexByte(head, 0) >= 0:
+		l.problem(name, "a binary file, not YAML or JSON text in UTF-8")
+	default:
+		if bytes.HasPrefix(head, []byte("\xef\xbb\xbf")) {
+			_, _ = in.Discard(3)
 		}
+		l.text(name, in)
 	}
-	if _, err := text.ReadFrom(all); err != nil {
-		b.Report(Problem{Source: src, Message: "cannot be read: " + reason(err)})
-		return nil
+}
+
+// text reads manifests, a window at a time, each cut where a document begins. A document that is larger than a
+// window, such as a list, is read whole.
+func (l *loader) text(name string, r io.Reader) {
+	o := &origin{file: name}
+	found, line, total := 0, 1, 0
+	window := make([]byte, 0, 32<<10) // most files are small
+	for {
+		n, err := io.ReadFull(r, window[len(window):cap(window)])
+		window, total = window[:len(window)+n], total+n
+		last := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		switch {
+		case err != nil && !last:
+			l.problem(name, "cannot be read: %s", reason(err))
+			return
+		case total > maxFile:
+			l.problem(name, "larger than %d MiB: split it", maxFile>>20)
+			return
+		}
+		cut := len(window)
+		if !last {
+			cut = lastDocument(window)
+		}
+		if cut == 0 && !last {
+			window = slices.Grow(window, cap(window))
+			continue
+		}
+		units := split(o, window[:cut], line)
+		found += len(units)
+		l.add(units)
+		if last {
+			break
+		}
+		line += bytes.Count(window[:cut], []byte("\n"))
+		// The units keep this window; the next begins with what they left.
+		window = append(make([]byte, 0, max(windowBytes, 2*(len(window)-cut))), window[cut:]...)
 	}
-	if text.Len() > maxFile {
-		b.Report(Problem{Source: src, Message: fmt.Sprintf("larger than %d MiB: split it", maxFile>>20)})
-		return nil
+	if found == 0 {
+		l.problem(name, "empty: it holds no object")
 	}
-	units := split(name, bytes.TrimPrefix(text.Bytes(), []byte("\xef\xbb\xbf")))
-	if len(units) == 0 {
-		b.Report(Problem{Source: src, Message: "empty: it holds no object"})
-	}
-	return units
 }

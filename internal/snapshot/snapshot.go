@@ -40,6 +40,10 @@ func (s Source) String() string {
 	return fmt.Sprintf("%s:%d", s.File, s.Line)
 }
 
+func (s Source) compare(t Source) int {
+	return cmp.Or(cmp.Compare(s.File, t.File), cmp.Compare(s.Line, t.Line))
+}
+
 // Knowledge tells whether the absence of objects of a kind means anything.
 type Knowledge struct {
 	State KnowledgeState `json:"state"`

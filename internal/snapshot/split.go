@@ -7,10 +7,15 @@ import (
 
 // unit is a piece of input that decodes on its own: one document, or one item of a list.
 type unit struct {
-	file string
+	text []byte
 	// line is the 1-based line of text's first byte.
 	line int
-	text []byte
+	*origin
+}
+
+// origin is what many units have in common.
+type origin struct {
+	file string
 	json bool
 	// dash tells that text is an item of a YAML block sequence and begins with its "- ".
 	dash bool
@@ -20,13 +25,24 @@ type unit struct {
 	archived bool
 }
 
-// split cuts a stream into documents and lists into items.
-func split(file string, text []byte) []unit {
+// item is the origin of the items of a list.
+func (o origin) item(kind, version string, dash bool) *origin {
+	o.listKind, o.listVersion, o.dash = kind, version, dash
+	return &o
+}
+
+// asJSON is the origin of a JSON document.
+func (o origin) asJSON() *origin {
+	o.json = true
+	return &o
+}
+
+// split cuts a stream, whose first line is number line, into documents and lists into items.
+func split(o *origin, text []byte, line int) []unit {
 	var out []unit
-	start, line := 0, 1
-	docLine := 1
+	start, docLine := 0, line
 	emit := func(end int) {
-		if doc := (unit{file: file, line: docLine, text: text[start:end]}); doc.trim() {
+		if doc := (unit{text: text[start:end], line: docLine, origin: o}); doc.trim() {
 			out = append(out, doc.items()...)
 		}
 	}
@@ -41,6 +57,22 @@ func split(file string, text []byte) []unit {
 	}
 	emit(len(text))
 	return out
+}
+
+// lastDocument returns where the last document of text begins, with its marker; 0 when text holds no marker
+// after its start.
+func lastDocument(text []byte) int {
+	for end := len(text); ; {
+		i := bytes.LastIndex(text[:end], []byte("\n---"))
+		if i < 0 {
+			return 0
+		}
+		// The marker's line must be there whole: what comes next may be the rest of a word.
+		if next := lineEnd(text, i+1); text[next-1] == '\n' && isMarker(text[i+1:next]) {
+			return i + 1
+		}
+		end = i
+	}
 }
 
 // lineEnd returns the index after the line break that ends the line at i.
@@ -97,12 +129,10 @@ func (u unit) yamlItems() []unit {
 	indent := -1
 	var out []unit
 	start, startLine := -1, 0
+	shared := u.item(kind, version, true)
 	flush := func(end int) {
 		if start >= 0 {
-			item := u
-			item.text, item.line = u.text[start:end], startLine
-			item.dash, item.listKind, item.listVersion = true, kind, version
-			out = append(out, item)
+			out = append(out, unit{text: u.text[start:end], line: startLine, origin: shared})
 		}
 	}
 	for i := at; i < len(u.text); {
@@ -175,20 +205,20 @@ func scalar(b []byte) string {
 func (u unit) jsonItems() []unit {
 	var out []unit
 	line, counted := u.line, 0
+	asJSON := u.asJSON()
 	for i := skipSpace(u.text, 0); i < len(u.text); {
 		end, err := skipValue(u.text, i)
 		if err != nil {
 			// Not JSON; it may still be YAML in flow style, or it gets its error when decoded.
-			rest := u
-			line += bytes.Count(u.text[counted:i], []byte("\n"))
-			rest.text, rest.line, rest.json = u.text[i:], line, i > 0 && len(out) > 0
+			rest := unit{text: u.text[i:], line: line + bytes.Count(u.text[counted:i], []byte("\n")), origin: u.origin}
+			if len(out) > 0 {
+				rest.origin = asJSON
+			}
 			return append(out, rest)
 		}
 		line += bytes.Count(u.text[counted:i], []byte("\n"))
 		counted = i
-		doc := u
-		doc.text, doc.line, doc.json = u.text[i:end], line, true
-		out = append(out, doc.jsonListItems()...)
+		out = append(out, unit{text: u.text[i:end], line: line, origin: asJSON}.jsonListItems()...)
 		i = skipSpace(u.text, end)
 	}
 	return out
@@ -202,13 +232,12 @@ func (u unit) jsonListItems() []unit {
 	}
 	var out []unit
 	line, counted := u.line, 0
+	shared := u.item(h.kind, h.apiVersion, false)
 	err := elements(h.items, func(start, end int) {
 		at := h.itemsAt + start
 		line += bytes.Count(u.text[counted:at], []byte("\n"))
 		counted = at
-		item := u
-		item.text, item.line, item.listKind, item.listVersion = u.text[at:h.itemsAt+end], line, h.kind, h.apiVersion
-		out = append(out, item)
+		out = append(out, unit{text: u.text[at : h.itemsAt+end], line: line, origin: shared})
 	})
 	if err != nil || len(out) == 0 {
 		return []unit{u}
