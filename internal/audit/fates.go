@@ -17,11 +17,12 @@ type policyFate struct {
 	rules    []authz.RuleFate
 }
 
-// with returns the rules that met one of the given fates.
+// with returns the rules that met one of the given fates because ztunnel does not know some attribute.
+// A rule that fails for another reason fails at a sidecar as well, and is SS219's.
 func (f *policyFate) with(fates ...authz.Fate) []authz.RuleFate {
 	var out []authz.RuleFate
 	for _, r := range f.rules {
-		if slices.Contains(fates, r.Fate) {
+		if slices.Contains(fates, r.Fate) && len(r.Lost) > 0 {
 			out = append(out, r)
 		}
 	}
@@ -49,6 +50,11 @@ func (x *index) fate(namespace, name string) *policyFate {
 	}
 	x.fates[key] = fate
 	return fate
+}
+
+// changes tells that some rule means something else at ztunnel.
+func (f *policyFate) changes() bool {
+	return len(f.with(authz.FateBroadened, authz.FateInert, authz.FateDropped)) > 0
 }
 
 // atZtunnel are the policies of one action that ztunnel would enforce for the workload.

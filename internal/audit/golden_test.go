@@ -27,9 +27,17 @@ func golden(t *testing.T, path, got string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(want) != got {
-		t.Errorf("%s is not up to date: run go test ./internal/audit -update and look at the difference\ngot:\n%s", path, got)
+	if string(want) == got {
+		return
 	}
+	lines := strings.Split(string(want), "\n")
+	for i, line := range strings.Split(got, "\n") {
+		if i >= len(lines) || lines[i] != line {
+			t.Errorf("%s:%d is not up to date: run go test ./internal/audit -update and look at the difference\ngot: %s", path, i+1, line)
+			return
+		}
+	}
+	t.Errorf("%s is longer than it should be: run go test ./internal/audit -update", path)
 }
 
 func TestDocs(t *testing.T) {

@@ -67,7 +67,7 @@ func TestCodesAreUniqueAndNeverReused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = f.Close() }() // read only
-	ledger := map[string]bool{} // code to retired
+	ledger := map[string]bool{}      // code to retired
 	for s := bufio.NewScanner(f); s.Scan(); {
 		fields := strings.Fields(s.Text())
 		if len(fields) == 0 || fields[0] == "#" {

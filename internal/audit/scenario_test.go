@@ -21,6 +21,7 @@ import (
 //	istio MINOR               a control plane of that minor with the ambient profile (fixtures/istio.yaml)
 //	use NAME                  fixtures/NAME.yaml
 //	hide GROUP/KIND REASON    the kind could not be read (a core kind has no group: /Pod)
+//	missing GROUP/KIND        the API server has no such kind
 //	highscale N               the replicas from which a workload is costly
 //	expect workload NS/KIND/NAME MODE VERDICT [CODE...]
 //	expect mesh CODE...       findings about no workload
@@ -33,7 +34,7 @@ type scenario struct {
 	name      string
 	minor     string
 	fixtures  []string
-	hidden    map[snapshot.Kind]string
+	knowledge map[snapshot.Kind]snapshot.Knowledge
 	highScale int
 	expected  []string // lines as observed renders them
 	files     []txtar.File
@@ -41,7 +42,7 @@ type scenario struct {
 
 func parseScenario(name string, data []byte) (*scenario, error) {
 	archive := txtar.Parse(data)
-	s := &scenario{name: name, hidden: map[snapshot.Kind]string{}, files: archive.Files}
+	s := &scenario{name: name, knowledge: map[snapshot.Kind]snapshot.Knowledge{}, files: archive.Files}
 	story := false
 	for i, line := range strings.Split(string(archive.Comment), "\n") {
 		fields := strings.Fields(line)
@@ -54,12 +55,16 @@ func parseScenario(name string, data []byte) (*scenario, error) {
 			s.minor = fields[1]
 		case fields[0] == "use" && len(fields) == 2:
 			s.fixtures = append(s.fixtures, fields[1])
-		case fields[0] == "hide" && len(fields) > 2:
+		case (fields[0] == "hide" || fields[0] == "missing") && len(fields) > 1:
 			group, kind, ok := strings.Cut(fields[1], "/")
 			if !ok {
 				return nil, bad
 			}
-			s.hidden[snapshot.Kind{Group: group, Kind: kind}] = strings.Join(fields[2:], " ")
+			known := snapshot.Knowledge{State: snapshot.NotServed}
+			if fields[0] == "hide" {
+				known = snapshot.Knowledge{State: snapshot.Hidden, Reason: strings.Join(fields[2:], " ")}
+			}
+			s.knowledge[snapshot.Kind{Group: group, Kind: kind}] = known
 		case fields[0] == "highscale" && len(fields) == 2:
 			n, err := strconv.Atoi(fields[1])
 			if err != nil {
@@ -119,7 +124,7 @@ func (s *scenario) mesh(t testing.TB) *mesh.Mesh {
 	for _, i := range loaded.Ignored() {
 		t.Fatalf("%s: %s %s/%s is not used: %s", s.name, i.Kind, i.Namespace, i.Name, i.Reason)
 	}
-	if len(s.hidden) == 0 {
+	if len(s.knowledge) == 0 {
 		return mesh.Build(loaded)
 	}
 	b := snapshot.NewBuilder()
@@ -128,8 +133,8 @@ func (s *scenario) mesh(t testing.TB) *mesh.Mesh {
 			t.Fatalf("%s: %v", s.name, err)
 		}
 	}
-	for kind, reason := range s.hidden {
-		b.Mark(kind, snapshot.Knowledge{State: snapshot.Hidden, Reason: reason})
+	for kind, known := range s.knowledge {
+		b.Mark(kind, known)
 	}
 	return mesh.Build(b.Build())
 }

@@ -31,7 +31,7 @@ var hiddenIdentity = Rule{
 		var out []Finding
 		for _, p := range v.Policies("AuthorizationPolicy") {
 			fate := v.Fate(p)
-			if p.Scope == mesh.ByTargetRefs || p.DryRun || len(fate.with(authz.FateKept)) < len(fate.rules) {
+			if p.Scope == mesh.ByTargetRefs || p.DryRun || fate.changes() {
 				continue // at the waypoint already, or it has to move there whole (SS201 to SS204)
 			}
 			places := identityFields(&fate.compiled, waypoint)

@@ -38,7 +38,7 @@ var servicePorts = Rule{
 		var out []Finding
 		for _, p := range v.Policies("AuthorizationPolicy") {
 			fate := v.Fate(p)
-			if p.Scope == mesh.ByTargetRefs || len(fate.with(authz.FateKept)) == len(fate.rules) {
+			if p.Scope == mesh.ByTargetRefs || !fate.changes() {
 				continue // at a waypoint already, or stays at ztunnel
 			}
 			for i := range fate.compiled.Rules {

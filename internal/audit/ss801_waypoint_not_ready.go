@@ -13,7 +13,7 @@ var waypointNotReady = Rule{
 	Title:      "The waypoint that is asked for does not exist or is not ready",
 	Severity:   Error,
 	Requires:   VerdictWaypoint,
-	Inputs:     Inputs{Facts: []Fact{FactBinding, FactServices}},
+	Inputs:     Inputs{Facts: []Fact{FactBinding, FactServices, FactUnknown}},
 	References: []string{"https://github.com/istio/istio.io/pull/17520", "istio/istio pilot/pkg/serviceregistry/ambient/waypoints.go"},
 	Why: "While a waypoint is missing or not programmed, ztunnel sends calls straight to the pods, and everything the waypoint should enforce is skipped (condition istio.io/WaypointBound, " +
 		"reason WaypointIsNotReady). Once it was ready the opposite holds: without a ready pod calls fail.",
@@ -24,6 +24,9 @@ var waypointNotReady = Rule{
 // refusedBinding reports the bindings of a workload and its Services that istiod refuses for one of some reasons.
 func refusedBinding(why string, reasons ...string) func(*View) []Finding {
 	return func(v *View) []Finding {
+		if slices.Contains(v.Unknown(), kindGateway) {
+			return nil // nobody can tell: SS901 says so
+		}
 		var out []Finding
 		report := func(who mesh.Ref, b mesh.Binding) {
 			if b.Asked && !b.Bound && !b.ShadowsBound && slices.Contains(reasons, b.Refused) { // shadows are SS804's

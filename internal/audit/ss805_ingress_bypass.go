@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sidestep-mesh/sidestep/internal/authz"
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
@@ -59,7 +58,7 @@ func (v *View) hasRequestPolicy() bool {
 		return true
 	}
 	return slices.ContainsFunc(v.Policies("AuthorizationPolicy"), func(p *mesh.Policy) bool {
-		return p.Scope == mesh.ByTargetRefs || len(v.Fate(p).with(authz.FateKept)) < len(v.Fate(p).rules)
+		return p.Scope == mesh.ByTargetRefs || v.Fate(p).changes()
 	})
 }
 

@@ -21,7 +21,8 @@ const (
 type RuleFate struct {
 	Rule int
 	Fate Fate
-	// Lost names the attributes that ztunnel does not know, as the API spells them.
+	// Lost names the attributes that ztunnel does not know, as the API spells them. None are lost where a
+	// rule fails for another reason, such as a value that istiod cannot read.
 	Lost []string
 }
 
@@ -34,13 +35,16 @@ func ZtunnelFates(p *AuthorizationPolicy) []RuleFate {
 	for i := range p.Rules {
 		f := RuleFate{Rule: i, Fate: FateKept, Lost: httpFields(&p.Rules[i])}
 		r := c.rule(i)
+		if len(r.lost) > 0 {
+			f.Lost = r.lost
+		}
 		switch {
 		case p.Action != ActionAllow && p.Action != ActionDeny || r.dropped != "" || r.unknown != "":
 			f.Fate = FateDropped
 		case len(r.cubes) > 0 && r.cubes[0].never != "":
 			f.Fate = FateInert
 		case len(r.lost) > 0:
-			f.Fate, f.Lost = FateBroadened, r.lost
+			f.Fate = FateBroadened
 		}
 		out = append(out, f)
 	}
