@@ -23,12 +23,12 @@ var istioNames = func() map[string]bool {
 }()
 
 // UnknownToIstio tells that a label or annotation is named in a domain of Istio's own, such as
-// sidecar.istio.io, and that Istio knows no such name. Names with a suffix of their own choosing
-// (readiness.status.sidecar.istio.io/...) are known as well.
+// sidecar.istio.io, and that Istio knows no such name. Names below internal.istio.io are Istio's own
+// affair, and those below readiness.status.sidecar.istio.io are many; neither counts as unknown.
 func UnknownToIstio(name string) bool {
 	domain, _, ok := strings.Cut(name, "/")
 	if !ok || domain != "istio.io" && !strings.HasSuffix(domain, ".istio.io") || istioNames[name] {
 		return false
 	}
-	return !strings.HasPrefix(domain, "readiness.status.")
+	return !strings.HasPrefix(domain, "readiness.status.") && domain != "internal.istio.io"
 }
