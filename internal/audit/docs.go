@@ -43,7 +43,7 @@ const docsHead = `<!-- Generated from the rules in internal/audit by go generate
 An audit asks every rule about every workload. Each finding says what mode it requires: the cheapest one in
 which what it is about still holds. The verdict of a workload is the costliest of these, in the order
 none < ambient < waypoint < sidecar; the order of rules plays no part. Workloads outside the mesh have verdict
-none, whatever is found.
+none, whatever is found, unless what tells that they are outside could not be read.
 
 What could not be read counts as the worst: a kind that RBAC hides, or a field that is not known here, keeps
 the sidecar (SS901, SS913).

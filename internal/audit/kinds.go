@@ -17,4 +17,5 @@ var (
 	kindInstallation        = snapshot.Kind{Group: "operator.tigera.io", Kind: "Installation"}
 	kindHPA                 = snapshot.Kind{Group: "autoscaling", Kind: "HorizontalPodAutoscaler"}
 	kindAuthorizationPolicy = snapshot.Kind{Group: "security.istio.io", Kind: "AuthorizationPolicy"}
+	kindWebhook             = snapshot.Kind{Group: "admissionregistration.k8s.io", Kind: "MutatingWebhookConfiguration"}
 )

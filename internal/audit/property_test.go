@@ -44,10 +44,14 @@ func TestOrderOfRulesChangesNothing(t *testing.T) {
 func TestVerdictIsTheMaximumOfWhatFindingsRequire(t *testing.T) {
 	meshes := mixtures(t)
 	rapid.Check(t, func(t *rapid.T) {
-		for _, w := range Run(meshes.Draw(t, "mesh"), Options{}).Workloads {
+		m := meshes.Draw(t, "mesh")
+		for _, w := range Run(m, Options{}).Workloads {
 			want := VerdictNone
-			if w.Workload.Mode != mesh.None {
-				want = VerdictAmbient
+			v := &View{facts: facts{mesh: m, index: &index{mesh: m}}, w: w.Workload}
+			if w.Workload.Mode != mesh.None || len(hiddenFromMode(v)) > 0 {
+				if w.Workload.Mode != mesh.None {
+					want = VerdictAmbient
+				}
 				for _, f := range w.Findings {
 					want = costliest(want, f.Requires)
 				}

@@ -64,7 +64,7 @@ func judge(v *View, rules []Rule) WorkloadResult {
 			}
 		}
 	}
-	if w.Mode == mesh.None {
+	if w.Mode == mesh.None && len(hiddenFromMode(v)) == 0 {
 		verdict = VerdictNone // no mode to preserve, whatever a finding about it says
 	}
 	for i := range rules {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 )
 
 // namespaceUnknown: the labels that decide are not in the input.
@@ -17,6 +18,9 @@ var namespaceUnknown = Rule{
 	Why:        "Labels on the Namespace choose between sidecar, ambient and none. Manifests often leave the Namespace out; its workloads then look as if they were outside the mesh.",
 	Remedy:     "Add the Namespace, with the labels it has in the cluster, to the input.",
 	Whole: func(m *MeshView) []Finding {
+		if m.Snapshot().Knowledge(kindNamespace).State == snapshot.Hidden {
+			return nil // no input could help: SS901 asks for the permission
+		}
 		var evidence []mesh.Evidence
 		seen := map[string]bool{}
 		for _, w := range m.Workloads() {
