@@ -29,8 +29,11 @@ var impureImports = []string{
 	"github.com/spf13/",
 }
 
-// impureCalls are the functions of otherwise harmless packages that read the clock or wait.
+// impureCalls are the functions of otherwise harmless packages that read the clock, wait, or draw from a
+// source of randomness that nobody gave them.
 var impureCalls = map[string][]string{
+	"rand": {"Int", "IntN", "Int32", "Int32N", "Int64", "Int64N", "Uint", "Uint32", "Uint64", "N", "Float32", "Float64",
+		"NormFloat64", "ExpFloat64", "Perm", "Shuffle"},
 	"time": {"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTicker", "NewTimer"},
 }
 
