@@ -48,35 +48,57 @@ Exit codes: 0 allowed, 1 the question has no answer, 2 denied or unknown.`,
 				return err
 			}
 			world := mesh.AuthzWorld(mesh.Build(snap), nil)
-			requests, err := call.requests(&world)
-			if err != nil {
-				return err
+			text := report.TextOptions{Wide: wide, Colour: env.Colour()}
+			if call.allCallers || call.allPaths {
+				return listAccess(env, &world, &call, output, text)
 			}
-			var answers []report.CallAnswer
-			for _, r := range requests {
-				a, err := authz.Can(&world, r)
-				if err != nil {
-					return err
-				}
-				answers = append(answers, report.CallAnswer{Request: r, Answer: a})
-			}
-			doc := report.NewAuthzAnswer(answers)
-			if output == "json" {
-				err = doc.JSON(env.Stdout)
-			} else {
-				err = doc.Text(env.Stdout, report.TextOptions{Wide: wide, Colour: env.Colour()})
-			}
-			if err == nil && !call.allCallers && !doc.Allowed() {
-				err = Findings()
-			}
-			return err
+			return answerCall(env, &world, &call, output, text)
 		},
 	}
 	in.register(c)
 	call.register(c)
 	outputFlag(c, &output, "text", "json")
-	c.Flags().BoolVar(&wide, "wide", false, "with --all-callers, show every reason for every caller")
+	c.Flags().BoolVar(&wide, "wide", false, "with --all-callers or --all-paths, show examples for everybody")
 	return c
+}
+
+// answerCall answers one call, once for each mode that its caller has.
+func answerCall(env *Env, world *authz.World, call *callFlags, output string, text report.TextOptions) error {
+	requests, err := call.requests(world)
+	if err != nil {
+		return err
+	}
+	var answers []report.CallAnswer
+	for _, r := range requests {
+		a, err := authz.Can(world, r)
+		if err != nil {
+			return err
+		}
+		answers = append(answers, report.CallAnswer{Request: r, Answer: a})
+	}
+	doc := report.NewAuthzAnswer(answers)
+	if output == "json" {
+		err = doc.JSON(env.Stdout)
+	} else {
+		err = doc.Text(env.Stdout, text)
+	}
+	if err == nil && !doc.Allowed() {
+		err = Findings()
+	}
+	return err
+}
+
+// listAccess lists who may do what at a destination, or what one caller may do on every way to it.
+func listAccess(env *Env, world *authz.World, call *callFlags, output string, text report.TextOptions) error {
+	list, err := call.access(world)
+	if err != nil {
+		return err
+	}
+	doc := report.NewAuthzAccess(list)
+	if output == "json" {
+		return doc.JSON(env.Stdout)
+	}
+	return doc.Text(env.Stdout, text)
 }
 
 func newAuthzDiffCommand(env *Env) *cobra.Command {
@@ -113,13 +135,13 @@ Exit codes: 0 equivalent, 1 not comparable, 2 at least one call is decided diffe
 				return err
 			}
 			a, b := mesh.AuthzWorld(before, nil), mesh.AuthzWorld(after, overrides)
-			doc := report.NewAuthzDiff(diffOnEveryCore(&a, &b, options))
+			result := diffOnEveryCore(&a, &b, options)
 			if output == "json" {
-				err = doc.JSON(env.Stdout)
+				err = report.AuthzDiffJSON(env.Stdout, result)
 			} else {
-				err = doc.Text(env.Stdout, report.TextOptions{Wide: wide, Colour: env.Colour()})
+				err = report.AuthzDiffText(env.Stdout, result, report.TextOptions{Wide: wide, Colour: env.Colour()})
 			}
-			if err == nil && !doc.Equivalent {
+			if err == nil && !result.Equivalent {
 				err = Findings()
 			}
 			return err

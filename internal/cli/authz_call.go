@@ -14,7 +14,7 @@ import (
 // callFlags describe one call.
 type callFlags struct {
 	from, to                       string
-	allCallers                     bool
+	allCallers, allPaths           bool
 	tcp                            bool
 	method, path, host, sni        string
 	sourceIP, remoteIP, jwt, badly string
@@ -25,7 +25,8 @@ func (f *callFlags) register(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringVar(&f.from, "from", "", "caller: `NS/SERVICEACCOUNT`, NS/WORKLOAD, PRINCIPAL@MODE, or outside")
 	flags.StringVar(&f.to, "to", "", "destination: `NS/SERVICE:PORT`, or pod:NS/WORKLOAD:PORT for the pods' own address")
-	flags.BoolVar(&f.allCallers, "all-callers", false, "answer for every workload and for a caller outside the mesh")
+	flags.BoolVar(&f.allCallers, "all-callers", false, "list who may do what at the destination, whatever the call")
+	flags.BoolVar(&f.allPaths, "all-paths", false, "list what the caller may do on every way to the destination: by service, by pod IP, each port")
 	flags.BoolVar(&f.tcp, "tcp", false, "the caller does not speak HTTP")
 	flags.StringVar(&f.method, "method", "", "HTTP `METHOD`")
 	flags.StringVar(&f.path, "path", "", "HTTP `PATH`")
@@ -38,6 +39,7 @@ func (f *callFlags) register(c *cobra.Command) {
 	flags.StringVar(&f.remoteIP, "remote-ip", "", "`ADDRESS` of the original client, from X-Forwarded-For")
 	flags.StringSliceVar(&f.refused, "refused-by", nil, "external authorization `PROVIDER` that would refuse the call; repeatable")
 	c.MarkFlagsMutuallyExclusive("from", "all-callers")
+	c.MarkFlagsMutuallyExclusive("all-paths", "all-callers")
 	c.MarkFlagsMutuallyExclusive("jwt", "bad-jwt")
 	c.MarkFlagsOneRequired("from", "all-callers")
 	if err := c.MarkFlagRequired("to"); err != nil {
@@ -65,6 +67,45 @@ func (f *callFlags) requests(w *authz.World) ([]authz.Request, error) {
 		out = append(out, r)
 	}
 	return out, nil
+}
+
+// access lists what --all-callers or --all-paths ask for.
+func (f *callFlags) access(w *authz.World) ([]authz.Access, error) {
+	base, err := f.base()
+	if err != nil {
+		return nil, err
+	}
+	if err := resolvePods(w, &base.To, f.to); err != nil {
+		return nil, err
+	}
+	if f.allCallers {
+		return authz.AllCallers(w, base.To)
+	}
+	callers, err := f.callers(w)
+	if err != nil {
+		return nil, err
+	}
+	if callers[0].Workload == nil {
+		return nil, errors.New("--all-paths: the caller must be a workload")
+	}
+	to := base.To
+	if to.Addressing == authz.ByService {
+		if to, err = podsBehind(w, to); err != nil {
+			return nil, err
+		}
+	}
+	to.Port, to.Addressing = 0, ""
+	return authz.AllPaths(w, *callers[0].Workload, to)
+}
+
+// podsBehind is the workload behind a service, whatever the way to it.
+func podsBehind(w *authz.World, d authz.Destination) (authz.Destination, error) {
+	for i := range w.Services {
+		if s := &w.Services[i]; s.Namespace+"/"+s.Name == d.Service && len(s.Workloads) > 0 {
+			return authz.Destination{Workload: s.Workloads[0]}, nil
+		}
+	}
+	return d, fmt.Errorf("destination %s: no such service, or it selects no workload", d.Service)
 }
 
 // base is the call without its caller.
@@ -137,18 +178,8 @@ func resolvePods(w *authz.World, d *authz.Destination, to string) error {
 
 // callers resolves who calls.
 func (f *callFlags) callers(w *authz.World) ([]authz.Caller, error) {
-	outside := authz.Caller{Mode: authz.ModeNone}
-	if f.allCallers {
-		out := []authz.Caller{outside}
-		for i := range w.Workloads {
-			if wl := &w.Workloads[i]; wl.Role == authz.RoleApplication || wl.Role == authz.RoleGateway {
-				out = append(out, authz.Caller{Workload: &wl.Ref, Mode: wl.Mode})
-			}
-		}
-		return out, nil
-	}
 	if f.from == "outside" {
-		return []authz.Caller{outside}, nil
+		return []authz.Caller{{Mode: authz.ModeNone}}, nil
 	}
 	if principal, mode, ok := strings.Cut(f.from, "@"); ok {
 		return []authz.Caller{{Principal: strings.TrimPrefix(principal, "spiffe://"), Mode: authz.Mode(mode)}}, nil

@@ -3,11 +3,12 @@ package report
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/sidestep-mesh/sidestep/internal/authz"
 )
 
-// AuthzAnswer is one question about authorization and its answer. With AllCallers there is one for each.
+// AuthzAnswer is one question about authorization and its answer, once for each mode that the caller has.
 type AuthzAnswer struct {
 	APIVersion string       `json:"apiVersion"`
 	Kind       string       `json:"kind"`
@@ -111,111 +112,113 @@ func (p *printer) decision(d authz.Decision, width int) string {
 	return p.paint(map[authz.Decision]string{authz.Allow: "32", authz.Deny: "31"}[d], pad(string(d), width))
 }
 
-// AuthzDiff is the comparison of two states of a mesh.
-type AuthzDiff struct {
-	APIVersion string `json:"apiVersion"`
-	Kind       string `json:"kind"`
-	authz.Result
+// AuthzAccess lists who may do what at a destination, or what one caller may do on every way to it.
+type AuthzAccess struct {
+	APIVersion string         `json:"apiVersion"`
+	Kind       string         `json:"kind"`
+	Access     []authz.Access `json:"access"`
 }
 
-// NewAuthzDiff makes the document of a comparison.
-func NewAuthzDiff(r authz.Result) *AuthzDiff {
-	if r.Divergences == nil {
-		r.Divergences = []authz.Divergence{}
-	}
-	return &AuthzDiff{APIVersion: APIVersion, Kind: "AuthzDiff", Result: r}
+// NewAuthzAccess makes the document of a list.
+func NewAuthzAccess(list []authz.Access) *AuthzAccess {
+	return &AuthzAccess{APIVersion: APIVersion, Kind: "AuthzAccess", Access: list}
 }
 
-// JSON writes the comparison as a versioned document.
-func (d *AuthzDiff) JSON(w io.Writer) error { return writeJSON(w, d) }
+// JSON writes the list as a versioned document.
+func (a *AuthzAccess) JSON(w io.Writer) error { return writeJSON(w, a) }
 
-// mostDivergences is how many kinds of divergence are shown unless the output is wide.
-const mostDivergences = 10
-
-// likeness is what divergences have in common that a person would call the same thing: the call may go
-// elsewhere, but the same points decide it for the same reasons.
-type likeness struct {
-	kind          authz.Kind
-	before, after decided
-}
-
-type decided struct {
-	decision authz.Decision
-	by       authz.Point
-	policy   string
-	why      string
-}
-
-func decidedBy(a authz.Answer) decided { return decided{a.Decision, a.By, a.Policy, a.Why} }
-
-// alike groups divergences, in the order of their first.
-func (d *AuthzDiff) alike() [][]authz.Divergence {
-	at := map[likeness]int{}
-	var out [][]authz.Divergence
-	for _, v := range d.Divergences {
-		key := likeness{v.Kind, decidedBy(v.Before), decidedBy(v.After)}
-		i, seen := at[key]
-		if !seen {
-			i = len(out)
-			at[key] = i
-			out = append(out, nil)
+// Text writes one entry a class of callers and way, with an example of each kind.
+func (a *AuthzAccess) Text(w io.Writer, o TextOptions) error {
+	p := &printer{colour: o.Colour}
+	for _, x := range a.Access {
+		others := ""
+		if x.From.Others > 0 {
+			others = fmt.Sprintf(" and %s", plural(x.From.Others, "other caller", "other callers"))
 		}
-		out[i] = append(out[i], v)
+		p.line("%s  %s%s to %s", p.extent(x.Extent), callerOf(x.From), others, destinationOf(x.To))
+		p.line("         %s", p.faint(x.Route))
+		for _, e := range []*authz.Example{x.Allowed, x.Denied} {
+			if e != nil && (x.Extent == authz.Some || o.Wide) {
+				p.line("         %s by %s: %s", p.decision(e.Answer.Decision, 0), by(e.Answer), e.Words)
+			}
+		}
 	}
-	return out
+	_, err := w.Write(p.Bytes())
+	return err
 }
+
+func (p *printer) extent(e authz.Extent) string {
+	return p.paint(map[authz.Extent]string{authz.All: "32", authz.Some: "33", authz.None: "31"}[e], pad(string(e), 7))
+}
+
+func destinationOf(d authz.Destination) string {
+	if d.Service != "" {
+		return fmt.Sprintf("service %s:%d (pods' port %d)", d.Service, d.ServicePort, d.Port)
+	}
+	return fmt.Sprintf("%s:%d by %s", d.Workload, d.Port, d.Addressing)
+}
+
+// AuthzDiffJSON writes a comparison as a versioned document.
+func AuthzDiffJSON(w io.Writer, r authz.Result) error { return writeJSON(w, r.Document()) }
+
+// mostGroups is how many kinds of divergence are shown unless the output is wide.
+const mostGroups = 10
+
+// mostDestinations is how many destinations of one kind of divergence are named unless the output is wide.
+const mostDestinations = 4
 
 var diffHeads = map[authz.Kind]string{
 	authz.Weaker:   "Weaker: refused before, not any more",
 	authz.Stricter: "Stricter: allowed before, not any more",
 }
 
-// Text writes the comparison for a person: what became weaker first, one example of each kind.
-func (d *AuthzDiff) Text(w io.Writer, o TextOptions) error {
+// AuthzDiffText writes a comparison for a person: what became weaker first, one example of each kind.
+func AuthzDiffText(w io.Writer, r authz.Result, o TextOptions) error {
 	p := &printer{colour: o.Colour}
-	for _, kind := range []authz.Kind{authz.Weaker, authz.Stricter} {
-		shown := 0
-		for _, group := range d.alike() {
-			if group[0].Kind != kind {
-				continue
-			}
-			if shown == 0 {
-				p.line("%s", p.bold(diffHeads[kind]))
-			}
-			if shown++; shown > mostDivergences && !o.Wide {
-				continue
-			}
-			textDivergences(p, group, o.Wide)
+	var kind authz.Kind
+	for i, g := range r.Groups() {
+		if i == mostGroups && !o.Wide {
+			p.line("and %s more: see --wide or -o json", count(len(r.Groups())-i, "kind"))
+			break
 		}
-		if shown > mostDivergences && !o.Wide {
-			p.line("  and %s more: see --wide or -o json", count(shown-mostDivergences, "kind"))
+		if g.Kind != kind {
+			kind = g.Kind
+			p.line("%s", p.bold(diffHeads[kind]))
 		}
+		textGroup(p, g, o.Wide)
 	}
-	if d.Equivalent {
+	if r.Equivalent {
 		p.line("Equivalent: no call is decided differently.")
 	}
-	s := d.Stats
+	s := r.Stats
 	p.line("%s", p.faint(fmt.Sprintf("Compared %s, %s and %s of requests; %s that nothing changed for left out.",
 		count(s.Destinations, "destination"), count(s.Scenarios, "scenario"), plural(s.Regions, "class", "classes"), count(s.Skipped, "destination"))))
-	for _, note := range d.Notes {
+	for _, note := range r.Notes {
 		p.line("Note: %s", note)
 	}
 	_, err := w.Write(p.Bytes())
 	return err
 }
 
-// textDivergences shows divergences that are alike by their first, or all.
-func textDivergences(p *printer, group []authz.Divergence, wide bool) {
-	for i, v := range group {
-		if i > 0 && !wide {
-			p.line("      and %s like it", count(len(group)-1, "call"))
-			break
-		}
-		p.line("  %s", v.Words)
+func textGroup(p *printer, g authz.Group, wide bool) {
+	p.line("  %s", g.Title)
+	names := g.Destinations
+	more := ""
+	if len(names) > mostDestinations && !wide {
+		more = fmt.Sprintf(" and %d more", len(names)-mostDestinations)
+		names = names[:mostDestinations]
 	}
-	v := group[0]
-	p.line("      before  %s by %s: %s", p.decision(v.Before.Decision, 0), by(v.Before), v.Before.Why)
-	p.line("      after   %s by %s: %s", p.decision(v.After.Decision, 0), by(v.After), v.After.Why)
+	p.line("      at       %s%s", strings.Join(names, ", "), more)
+	if len(g.Policies) > 0 {
+		p.line("      policies %s", strings.Join(g.Policies, ", "))
+	}
+	p.line("      example  %s", g.Example.Words)
+	for _, side := range []struct {
+		name   string
+		answer authz.Answer
+	}{{"before", g.Example.Before}, {"after", g.Example.After}} {
+		p.line("      %s %s by %s: %s", pad(side.name, 8), p.decision(side.answer.Decision, 0), by(side.answer), side.answer.Why)
+	}
 }
 
 func plural(n int, one, many string) string {

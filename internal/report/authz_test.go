@@ -47,17 +47,24 @@ func TestRenderingsOfAuthorization(t *testing.T) {
 		answers = append(answers, CallAnswer{Request: r, Answer: a})
 	}
 	one, all := NewAuthzAnswer(answers[1:]), NewAuthzAnswer(answers)
-	moved := NewAuthzDiff(authz.Diff(world, shop(authz.ModeAmbient), authz.Options{}))
-	same := NewAuthzDiff(authz.Diff(world, world, authz.Options{}))
+	moved := authz.Diff(world, shop(authz.ModeAmbient), authz.Options{})
+	same := authz.Diff(world, world, authz.Options{})
+	everybody, err := authz.AllCallers(world, authz.Destination{Workload: world.Workloads[1].Ref, Port: 8080})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := NewAuthzAccess(everybody)
 	for name, render := range map[string]func(io.Writer) error{
 		"authz-can.txt":       func(w io.Writer) error { return one.Text(w, TextOptions{}) },
 		"authz-can-all.txt":   func(w io.Writer) error { return all.Text(w, TextOptions{}) },
 		"authz-can-wide.txt":  func(w io.Writer) error { return all.Text(w, TextOptions{Wide: true}) },
 		"authz-can.json":      one.JSON,
-		"authz-diff.txt":      func(w io.Writer) error { return moved.Text(w, TextOptions{}) },
-		"authz-diff-wide.txt": func(w io.Writer) error { return moved.Text(w, TextOptions{Wide: true}) },
-		"authz-diff.json":     moved.JSON,
-		"authz-same.txt":      func(w io.Writer) error { return same.Text(w, TextOptions{}) },
+		"authz-access.txt":    func(w io.Writer) error { return list.Text(w, TextOptions{}) },
+		"authz-access.json":   list.JSON,
+		"authz-diff.txt":      func(w io.Writer) error { return AuthzDiffText(w, moved, TextOptions{}) },
+		"authz-diff-wide.txt": func(w io.Writer) error { return AuthzDiffText(w, moved, TextOptions{Wide: true}) },
+		"authz-diff.json":     func(w io.Writer) error { return AuthzDiffJSON(w, moved) },
+		"authz-same.txt":      func(w io.Writer) error { return AuthzDiffText(w, same, TextOptions{}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			var b bytes.Buffer
@@ -72,7 +79,7 @@ func TestRenderingsOfAuthorization(t *testing.T) {
 // The names that other programs rely on.
 func TestAuthzDiffKeepsItsNames(t *testing.T) {
 	var b bytes.Buffer
-	if err := NewAuthzDiff(authz.Diff(shop(authz.ModeSidecar), shop(authz.ModeAmbient), authz.Options{})).JSON(&b); err != nil {
+	if err := AuthzDiffJSON(&b, authz.Diff(shop(authz.ModeSidecar), shop(authz.ModeAmbient), authz.Options{})); err != nil {
 		t.Fatal(err)
 	}
 	var doc struct {
