@@ -47,11 +47,9 @@ func TestProblemsNameObjectAndField(t *testing.T) {
 		"a label with a wildcard":            {`{selector: {matchLabels: {a: "b*"}}}`, "spec.selector.matchLabels[a]", "selects nothing"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			spec := strings.TrimSuffix(strings.TrimPrefix(c.spec, "{"), "}")
-			if strings.HasPrefix(c.spec, "{") {
-				spec = c.spec
-			} else {
-				spec = "{" + c.spec + "}"
+			spec := c.spec
+			if !strings.HasPrefix(spec, "{") {
+				spec = "{" + spec + "}"
 			}
 			_, problems := compileText(t, "metadata: {name: p, namespace: shop}\nspec: "+spec)
 			for _, p := range problems {

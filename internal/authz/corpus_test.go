@@ -252,7 +252,7 @@ func eachLine(file string, f func(*corpusLine)) error {
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }() // only read
 	var in io.Reader = r
 	if strings.HasSuffix(file, ".gz") {
 		if in, err = gzip.NewReader(r); err != nil {

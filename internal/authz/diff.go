@@ -10,8 +10,9 @@ import (
 type Options struct {
 	// OnlyWorkloads leaves out identities that policies name and no workload bears.
 	OnlyWorkloads bool
-	// PerScenario bounds the divergences kept of one caller class, destination and way of
-	// addressing; 0 means 8. Whether the worlds are equivalent does not depend on it.
+	// PerScenario bounds the divergences kept of one sort (which decisions before and
+	// after) of one caller class, destination and way of addressing; 0 means 8. Which sorts
+	// there are does not depend on it.
 	PerScenario int
 	// Max bounds the divergences kept in all; 0 means 1,000.
 	Max int
@@ -345,11 +346,13 @@ func (d *comparison) solve(pair callerPair, c callerClass, t, u target, proto Pr
 		found.tooLarge("the " + prob.tooLarge + " patterns have too many combinations")
 		return
 	}
-	kept := 0
+	kept := map[[3]Decision]int{}
 	s := search{p: prob, leaf: func(assign []int, verdicts [3]Decision) bool {
-		found.record(prob, assign, verdicts[sideNamed])
-		kept++
-		return kept < d.opts.PerScenario*8
+		// The search goes on whatever is kept: another sort of difference may follow.
+		if kept[verdicts]++; kept[verdicts] <= d.opts.PerScenario {
+			found.record(prob, assign, verdicts[sideNamed])
+		}
+		return true
 	}}
 	s.run()
 	d.regions += s.nodes

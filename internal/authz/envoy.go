@@ -274,14 +274,14 @@ func (c *envoyCompiler) aliases(principals []string) []string {
 	var out []string
 	for _, p := range principals {
 		parts := strings.Split(p, "/")
-		if len(parts) != 5 || parts[0] == "*" || !(tdListed(parts[0], c.trustDomains) || parts[0] == "cluster.local") {
+		if len(parts) != 5 || parts[0] == "*" || !tdListed(parts[0], c.trustDomains) && parts[0] != "cluster.local" {
 			out = append(out, p)
 			continue
 		}
 		seen := map[string]bool{}
 		for _, td := range c.trustDomains {
 			q := p
-			if !(strings.HasPrefix(parts[0], "*") && strings.HasSuffix(td, parts[0][1:])) {
+			if !strings.HasPrefix(parts[0], "*") || !strings.HasSuffix(td, parts[0][1:]) {
 				q = td + p[len(parts[0]):]
 			}
 			if !seen[q] {

@@ -167,18 +167,18 @@ func (f *finding) keep(kind Kind, r Request, before, after Answer) {
 }
 
 // join counts another caller class with the same divergence.
-func (dv *Divergence) join(r Request, before, after Answer, f *finding) {
-	if dv.callers[r.From.Principal] {
+func (d *Divergence) join(r Request, before, after Answer, f *finding) {
+	if d.callers[r.From.Principal] {
 		return
 	}
-	dv.callers[r.From.Principal] = true
-	if len(dv.callers) > 1 {
-		dv.Request.From.Others += 1 + f.class.others
-		if dv.Request.From.Workload == nil && r.From.Workload != nil {
+	d.callers[r.From.Principal] = true
+	if len(d.callers) > 1 {
+		d.Request.From.Others += 1 + f.class.others
+		if d.Request.From.Workload == nil && r.From.Workload != nil {
 			// A caller that exists tells more.
-			others := dv.Request.From.Others
-			dv.Request, dv.Before, dv.After = r, before, after
-			dv.Request.From.Others = others
+			others := d.Request.From.Others
+			d.Request, d.Before, d.After = r, before, after
+			d.Request.From.Others = others
 		}
 	}
 }

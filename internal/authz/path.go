@@ -139,7 +139,7 @@ func (m *model) envoyIdentity(p *path, k callerKind, t target) who {
 		p.route = append(p.route, "plaintext (pod addressed directly)")
 		return whoNobody
 	case t.w.Mode == ModeSidecar:
-		if mode, _ := m.peer(t.w).sidecarMode(t.port); mode == MTLSDisable && !(k.hbone && t.w.HBONE && t.addressing == ByService) {
+		if mode, _ := m.peer(t.w).sidecarMode(t.port); mode == MTLSDisable && (!k.hbone || !t.w.HBONE || t.addressing != ByService) {
 			p.route = append(p.route, "plaintext (mTLS disabled)")
 			return whoNobody
 		}
@@ -194,12 +194,12 @@ func (m *model) serve(p *path, t target, proto Protocol, as who, via *Waypoint) 
 	if via != nil && as == whoCaller {
 		h.who, h.principal = whoWaypoint, via.Principal(m.cfg)
 	}
-	switch {
-	case t.w.Mode == ModeAmbient:
+	switch t.w.Mode {
+	case ModeAmbient:
 		h.point, h.protocol = PointZtunnel, ProtocolTCP
 		h.prog = m.server(t.w, dialectZtunnel)
 		p.route = append(p.route, "destination's ztunnel")
-	case t.w.Mode == ModeSidecar:
+	case ModeSidecar:
 		for _, x := range t.w.ExcludedInboundPorts {
 			if x == t.port {
 				p.route = append(p.route, "port left out of the sidecar's capture")

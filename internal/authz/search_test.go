@@ -115,8 +115,8 @@ func decide(p *problem, side int, assign []int) Decision {
 	return s.outcome()
 }
 
-func (s sideState) outcome() Decision {
-	if s.unknown {
+func (a sideState) outcome() Decision {
+	if a.unknown {
 		return DecisionUnknown
 	}
 	return Allow

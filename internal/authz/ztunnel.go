@@ -88,7 +88,7 @@ func (c *ztunnelCompiler) rule(i int) ruleCubes {
 	if len(r.To) > 0 {
 		var ms [][]*literal
 		for i := range r.To {
-			ms = append(ms, c.operation(&r.To[i], &out))
+			ms = append(ms, c.operation(&r.To[i]))
 		}
 		addClause("to", ms)
 	}
@@ -144,7 +144,7 @@ func (c *ztunnelCompiler) list(kind attrKind, name string, values, notValues []s
 	return lits
 }
 
-func (c *ztunnelCompiler) operation(o *Operation, out *ruleCubes) []*literal {
+func (c *ztunnelCompiler) operation(o *Operation) []*literal {
 	return c.list(attrPort, "ports", o.Ports, o.NotPorts, readPort)
 }
 
