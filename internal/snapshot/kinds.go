@@ -88,7 +88,7 @@ var kinds = []KindInfo{
 	kind[gatewayv1.Gateway](gatewayGroup, "Gateway", "gateways", true, true, "v1", "v1beta1"),
 	kind[gatewayv1.HTTPRoute](gatewayGroup, "HTTPRoute", "httproutes", true, true, "v1", "v1beta1"),
 	kind[gatewayv1.GRPCRoute](gatewayGroup, "GRPCRoute", "grpcroutes", true, true, "v1", "v1alpha2"),
-	kind[gatewayv1alpha2.TCPRoute](gatewayGroup, "TCPRoute", "tcproutes", true, true, "v1alpha2"),
+	kind[gatewayv1alpha2.TCPRoute](gatewayGroup, "TCPRoute", "tcproutes", true, true, "v1alpha2", "v1"),
 	kind[gatewayv1alpha2.TLSRoute](gatewayGroup, "TLSRoute", "tlsroutes", true, true, "v1alpha2", "v1alpha3", "v1"),
 	kind[gatewayv1beta1.ReferenceGrant](gatewayGroup, "ReferenceGrant", "referencegrants", true, true, "v1beta1", "v1", "v1alpha2"),
 
