@@ -132,6 +132,7 @@ var (
 	trafficExcludeInboundPorts   = annotation.SidecarTrafficExcludeInboundPorts.Name
 	trafficIncludeInboundPorts   = annotation.SidecarTrafficIncludeInboundPorts.Name
 	trafficIncludeOutboundRanges = annotation.SidecarTrafficIncludeOutboundIPRanges.Name
+	trafficStatusPort            = annotation.SidecarStatusPort.Name
 )
 
 var trafficAnnotations = []string{

@@ -216,7 +216,7 @@ func (b *builder) annotationFeatures(g *gather, w *Workload) {
 		}
 	}
 	for _, name := range trafficAnnotations {
-		if v, ok := get(name); ok && !capturesAll(name, v) {
+		if v, ok := get(name); ok && !capturesAll(name, v, get) {
 			g.see(TrafficExclusion, Both, at(name), v)
 		}
 	}
@@ -238,14 +238,24 @@ func (b *builder) annotationFeatures(g *gather, w *Workload) {
 	b.mergedMetrics(g, w, at)
 }
 
-// capturesAll tells a traffic annotation that repeats the default.
-func capturesAll(name, value string) bool {
+// capturesAll tells a traffic annotation that repeats the default. The injector writes three of them on
+// every pod (files/injection-template.yaml), and its exclusion of the sidecar's own status port is no wish of anybody.
+func capturesAll(name, value string, get func(string) (string, bool)) bool {
 	switch name {
 	case trafficIncludeInboundPorts, trafficIncludeOutboundRanges:
 		return value == "*"
+	case trafficExcludeInboundPorts:
+		own, ok := get(trafficStatusPort)
+		if !ok {
+			own = defaultStatusPort
+		}
+		return !slices.ContainsFunc(splitList(value), func(port string) bool { return port != own })
 	}
 	return strings.TrimSpace(value) == ""
 }
+
+// defaultStatusPort is where a sidecar answers probes and serves metrics (global.proxy.statusPort).
+const defaultStatusPort = "15020"
 
 // templateFeatures reads inject.istio.io/templates.
 func (b *builder) templateFeatures(g *gather, field, value string) {
