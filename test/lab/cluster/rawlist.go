@@ -16,10 +16,9 @@ import (
 )
 
 // RawList reads every resource that a ClusterRole allows to list, whole and in
-// pages of 500, and throws the bytes away: the least that any reader of the same kinds must
-// do. It returns how many bytes came. Resources that the cluster does not serve are passed over.
-func (c *Client) RawList(ctx context.Context, role *rbacv1.ClusterRole) (int64, error) {
-	const parallel = 4
+// pages of 500, some at a time, and throws the bytes away: the least that any reader of the
+// same kinds must do. It returns how many bytes came. Resources that the cluster does not serve are passed over.
+func (c *Client) RawList(ctx context.Context, role *rbacv1.ClusterRole, parallel int) (int64, error) {
 	var (
 		mu    sync.Mutex
 		total int64

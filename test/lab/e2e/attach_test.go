@@ -13,6 +13,7 @@ import (
 	"github.com/sidestep-mesh/sidestep/internal/authz"
 	"github.com/sidestep-mesh/sidestep/internal/live"
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
+	"github.com/sidestep-mesh/sidestep/test/lab/cluster"
 	"github.com/sidestep-mesh/sidestep/test/lab/scenario"
 )
 
@@ -20,7 +21,23 @@ import (
 // into their status, for every Service and AuthorizationPolicy in the cluster. The model computes
 // it from labels and specs: it reads no condition but those of Gateways.
 func TestTheModelAgreesWithIstiodOnEveryAttachment(t *testing.T) {
-	ctx, client := use(t)
+	t.Run("of all scenarios at once", func(t *testing.T) {
+		ctx, client := use(t)
+		attachmentsAgree(ctx, t, client)
+	})
+	for _, s := range scenarios(t) {
+		if s.Mesh.Wide {
+			t.Run("with "+s.Name, func(t *testing.T) {
+				ctx, client := use(t)
+				loadWide(ctx, t, client, s)
+				attachmentsAgree(ctx, t, client)
+			})
+		}
+	}
+}
+
+func attachmentsAgree(ctx context.Context, t *testing.T, client *cluster.Client) {
+	t.Helper()
 	facts := meshFacts(ctx, t)
 	var want []scenario.Condition
 	for _, s := range facts.Services {

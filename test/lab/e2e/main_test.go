@@ -63,7 +63,7 @@ func runTests(m *testing.M) (int, error) {
 	return m.Run(), nil
 }
 
-// loadAll loads every scenario, all at once: they live in namespaces of their own.
+// loadAll loads every scenario but the wide ones, all at once: they live in namespaces of their own.
 func loadAll(ctx context.Context, l *lab.Lab) error {
 	ctx, cancel := context.WithTimeout(ctx, 8*time.Minute)
 	defer cancel()
@@ -79,6 +79,9 @@ func loadAll(ctx context.Context, l *lab.Lab) error {
 		s, err := scenario.Load(name)
 		if err != nil {
 			return err
+		}
+		if s.Mesh.Wide {
+			continue
 		}
 		if err := s.Apply(ctx, client); err != nil {
 			return fmt.Errorf("scenario %s: %w", name, err)
@@ -115,6 +118,22 @@ func useLab(t *testing.T, l *lab.Lab) (context.Context, *cluster.Client) {
 		t.Fatal(err)
 	}
 	return ctx, client
+}
+
+// loadWide loads a scenario that the whole mesh feels, until the test ends; the others are there already.
+func loadWide(ctx context.Context, t *testing.T, client *cluster.Client, s *scenario.Scenario) {
+	t.Helper()
+	if !s.Mesh.Wide {
+		return
+	}
+	t.Cleanup(func() {
+		if err := s.Unload(context.WithoutCancel(ctx), client); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := s.Load(ctx, client); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // eventually retries check until it succeeds; two minutes is far beyond what anything here takes.

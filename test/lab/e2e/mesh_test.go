@@ -35,6 +35,7 @@ func TestIstiodReportsWhatTheScenariosSay(t *testing.T) {
 	for _, s := range scenarios(t) {
 		t.Run(s.Name, func(t *testing.T) {
 			ctx, client := use(t)
+			loadWide(ctx, t, client, s)
 			for _, want := range s.Conditions {
 				eventually(ctx, t, func(ctx context.Context) error { return hasCondition(ctx, client, want) })
 			}

@@ -47,6 +47,9 @@ type Mesh struct {
 	Workloads  []Workload                   `json:"workloads,omitempty"`
 	Calls      []Call                       `json:"calls,omitempty"`
 	Generate   *Generate                    `json:"generate,omitempty"`
+	// Wide says that the scenario changes what holds for every workload of the mesh, so
+	// that tests load it by itself and take it away again.
+	Wide bool `json:"wide,omitempty"`
 }
 
 // Call is an edge of the call graph, as the metrics stand-in needs it.
