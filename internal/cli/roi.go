@@ -387,7 +387,7 @@ func (o *roiReportFlags) make(c *cobra.Command, env *Env, f *roiFlags) (roi.Repo
 	if err != nil {
 		return roi.Report{}, nil, err
 	}
-	now := roi.Now{At: env.Now().UTC(), MeshPods: s.pods, Source: s.source, Sidecars: proxyState(s.dump, s.pods), EngineeringCost: f.engineering,
+	now := roi.Now{At: env.Now().UTC(), MeshPods: s.pods, HasPods: s.mesh != nil || s.pods != nil, Source: s.source, Sidecars: proxyState(s.dump, s.pods), EngineeringCost: f.engineering,
 		Edge: edgeOf(s.dump, s.modes), Settle: o.settle, Startup: startups(s.cluster), Gaps: s.gaps, Simulated: o.simulated,
 		Currency: f.currency, Rng: rand.New(rand.NewPCG(roiSeed, 2))}
 	now.Nodes, now.HasNodes = s.nodes()

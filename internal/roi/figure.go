@@ -74,12 +74,16 @@ func (f Figure) String() string {
 	return s
 }
 
-// number prints at most two decimals, with thousands apart.
+// number prints at most two decimals, four below one, with thousands apart.
 func number(v float64) string {
 	if _, ok := finite(v); !ok {
 		return "(no finite number)"
 	}
-	s := strconv.FormatFloat(v, 'f', 2, 64)
+	decimals := 2
+	if math.Abs(v) < 1 {
+		decimals = 4
+	}
+	s := strconv.FormatFloat(v, 'f', decimals, 64)
 	if strings.Contains(s, ".") {
 		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
 	}

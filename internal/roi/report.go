@@ -14,6 +14,8 @@ type Now struct {
 	Nodes    int
 	HasNodes bool
 	MeshPods []MeshPod
+	// HasPods tells that mesh pods could be listed, so that none means none.
+	HasPods  bool
 	Source   string
 	Sidecars ProxyState
 	EdgeRPS  float64
@@ -76,7 +78,7 @@ func Compare(b Baseline, now Now) Report {
 	r := Report{APIVersion: APIVersion, Kind: ReportKind, At: now.At, Baseline: b.Hash, BaselineAt: b.At, Gaps: now.Gaps,
 		Accounts: Accounts(now.MeshPods, now.Source), History: now.History, Simulated: now.Simulated,
 		Hybrid: DetectHybridTax(b.Sidecars, now.Sidecars), Modes: ByMode(now.Edge, now.Startup), Zones: Zones(now.Zone)}
-	cpu, mem, use, memUse := r.freed(b)
+	cpu, mem, use, memUse := r.freed(b, now.HasPods)
 	gone := r.nodesGone(b, now)
 	r.rows(b, cpu, mem, gone)
 	money := r.moneyLines(b, now, gone)
@@ -96,7 +98,7 @@ func Compare(b Baseline, now Now) Report {
 	r.Latency = Latency(mergeEdge(b.Edge, now.Edge), now.Settle, now.Rng)
 	r.drift(b, now)
 	r.ThisWeek = Week{APIVersion: APIVersion, Kind: "RoiWeek", Week: WeekName(now.At), At: now.At, Baseline: b.Hash, Sidecars: now.Sidecars.Pods,
-		CPU: totalOf(r.Accounts, func(a Account) Figure { return a.CPURequests }, "cores"), Memory: totalOf(r.Accounts, func(a Account) Figure { return a.MemoryRequests }, "GiB"),
+		CPU: totalOf(r.Accounts, now.HasPods, func(a Account) Figure { return a.CPURequests }, "cores"), Memory: totalOf(r.Accounts, now.HasPods, func(a Account) Figure { return a.MemoryRequests }, "GiB"),
 		Nodes: Missing("nodes", "nodes were not counted"), EdgeRPS: Missing("requests/s", "no edge series"), Drift: r.Drift}
 	if now.HasNodes {
 		r.ThisWeek.Nodes = Known(float64(now.Nodes), "nodes", "counted")
@@ -108,9 +110,12 @@ func Compare(b Baseline, now Now) Report {
 }
 
 // totalOf adds a figure over accounts; one unknown makes the sum unknown.
-func totalOf(accounts []Account, of func(Account) Figure, unit string) Figure {
-	if len(accounts) == 0 {
+func totalOf(accounts []Account, listed bool, of func(Account) Figure, unit string) Figure {
+	if len(accounts) == 0 && !listed {
 		return Missing(unit, "no mesh pods are known")
+	}
+	if len(accounts) == 0 {
+		return Known(0, unit, "no pod of the mesh runs")
 	}
 	sum, source := 0.0, ""
 	var leftOut []string
@@ -126,9 +131,9 @@ func totalOf(accounts []Account, of func(Account) Figure, unit string) Figure {
 	return Known(sum, unit, source, leftOut...)
 }
 
-func (r *Report) freed(b Baseline) (cpu, mem, use, memUse Figure) {
+func (r *Report) freed(b Baseline, listed bool) (cpu, mem, use, memUse Figure) {
 	delta := func(name, unit string, of func(Account) Figure) Figure {
-		before, after := totalOf(b.Accounts, of, unit), totalOf(r.Accounts, of, unit)
+		before, after := totalOf(b.Accounts, false, of, unit), totalOf(r.Accounts, listed, of, unit)
 		if before.Value == nil {
 			return Missing(unit, "baseline: "+before.Missing)
 		}
