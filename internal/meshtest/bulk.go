@@ -11,6 +11,8 @@ type Bulk struct {
 	Services       int
 	PodsPerService int
 	Policies       int
+	// Bare leaves out that pods have owners, so that each is a workload of its own.
+	Bare bool
 }
 
 // Peer is the mesh that Sidestep and istioctl analyze are compared on: 4,000 services, 20,000 injected pods and
@@ -35,7 +37,11 @@ func (b Bulk) Write(w io.Writer) error {
 	for i := range b.Services {
 		fmt.Fprintf(out, bulkService, i, namespaceOf(i), i, i)
 		for p := range b.PodsPerService {
-			fmt.Fprintf(out, bulkPod, i, p, namespaceOf(i), i, i, i%7, i/250, i%250, p+1)
+			owner := ""
+			if !b.Bare {
+				owner = fmt.Sprintf(bulkOwner, i)
+			}
+			fmt.Fprintf(out, bulkPod, i, p, namespaceOf(i), owner, i, i, i%7, i/250, i%250, p+1)
 		}
 	}
 	for i := range b.Policies {
@@ -78,10 +84,11 @@ spec:
 const bulkPod = `apiVersion: v1
 kind: Pod
 metadata:
-  name: app-%d-%d
+  name: app-%d-6c9f-%d
   namespace: %s
-  labels:
+%s  labels:
     app: app-%d
+    pod-template-hash: 6c9f
   annotations:
     sidecar.istio.io/status: '{"revision":"default"}'
 spec:
@@ -98,6 +105,10 @@ status:
   phase: Running
   podIP: 10.%d.%d.%d
 ---
+`
+
+const bulkOwner = `  ownerReferences:
+  - {apiVersion: apps/v1, kind: ReplicaSet, name: app-%d-6c9f, controller: true}
 `
 
 const bulkPolicy = `apiVersion: security.istio.io/v1
