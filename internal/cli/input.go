@@ -51,9 +51,23 @@ func (f *inputFlags) load(ctx context.Context, env *Env) (*snapshot.Snapshot, er
 	}
 	sayProblems(env, snap.Problems())
 	if snap.Len() == 0 {
-		return nil, fmt.Errorf("nothing to read in %s", strings.Join(f.files, ", "))
+		return nil, nothingRead(f.files, snap)
 	}
 	return snap, nil
+}
+
+// nothingRead ends a command that has no object to work on. Where the reason has been said already, it is
+// not said again.
+func nothingRead(files []string, snap *snapshot.Snapshot) error {
+	if len(snap.Problems()) > 0 {
+		return &ExitStatus{Code: ExitError}
+	}
+	where := strings.Join(files, ", ")
+	if ignored := snap.Ignored(); len(ignored) > 0 {
+		return fmt.Errorf("nothing to read in %s: %d objects are of no use here, such as %s %s: %s",
+			where, len(ignored), ignored[0].Kind, ignored[0].Name, ignored[0].Reason)
+	}
+	return fmt.Errorf("nothing to read in %s", where)
 }
 
 // defaultNamespace is given to objects that name none, as kubectl apply -n does.
