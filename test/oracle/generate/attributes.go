@@ -50,7 +50,7 @@ func (b *builder) set(r *corpus.Request, key, pattern string, off bool) {
 		r.Host = token(value(hosts))
 	case strings.HasPrefix(key, "request.headers["):
 		name := strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(key, "request.headers["), "]"))
-		r.Headers = map[string]string{name: value(headerVals)}
+		r.Headers = map[string]string{name: strings.TrimSpace(value(headerVals))} // a proxy never sees space around a value
 		if off && b.chance(40) {
 			r.Headers = nil
 		}
@@ -86,6 +86,7 @@ func (b *builder) setIdentity(r *corpus.Request, key, pattern string, off bool) 
 		r.SourcePrincipal = b.matchingPrincipal(pattern, off)
 		return
 	}
+	ns, sa = b.segment(ns, namespaces, false), b.segment(sa, serviceAccounts, false)
 	r.SourcePrincipal = td + "/ns/" + ns + "/sa/" + sa
 	if off && b.chance(15) {
 		r.SourcePrincipal = ""
@@ -110,7 +111,7 @@ func (b *builder) matchingPrincipal(pattern string, off bool) string {
 	if off && b.chance(15) {
 		return ""
 	}
-	if !strings.Contains(pattern, "*") && !off {
+	if !strings.Contains(pattern, "*") && !off && strings.Count(pattern, "/") == 4 {
 		return pattern
 	}
 	best := b.principal()

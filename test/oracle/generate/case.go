@@ -69,6 +69,8 @@ type builder struct {
 	jwt     []*authz.JWTRule
 	// odd asks for spellings at the edge of the API.
 	odd bool
+	// edges asks for what EdgeCase says.
+	edges bool
 }
 
 func (b *builder) finish() (*corpus.Case, error) {

@@ -2,6 +2,7 @@ package generate
 
 import (
 	"fmt"
+	"hash/fnv"
 	"strings"
 
 	authz "istio.io/api/security/v1beta1"
@@ -46,6 +47,9 @@ func scenarios() []fixed {
 		{id: "T4-custom-two-providers", specs: []string{
 			`{"action":"CUSTOM","provider":{"name":"authz-a"},"rules":[{"to":[{"operation":{"paths":["/admin*"]}}]}]}`,
 			`{"action":"CUSTOM","provider":{"name":"authz-b"},"rules":[{"to":[{"operation":{"methods":["POST"]}}]}]}`}},
+		{id: "T4-custom-principals", specs: []string{`{"action":"CUSTOM","provider":{"name":"authz-a"},"rules":[{"from":[{"source":{` + front + `}}]}]}`}},
+		{id: "T4-custom-not-principals", specs: []string{
+			`{"action":"CUSTOM","provider":{"name":"authz-a"},"rules":[{"from":[{"source":{"notPrincipals":["cluster.local/ns/web/sa/front"]}}]}]}`}},
 		{id: "T4-audit", specs: []string{`{"action":"AUDIT","rules":[{}]}`}},
 		{id: "T4-dry-run-deny", annotations: dry, specs: []string{`{"action":"DENY","rules":[{}]}`}},
 		{id: "T4-dry-run-allow", annotations: dry, specs: []string{`{"rules":[{"from":[{"source":{` + front + `}}]}]}`}},
@@ -145,8 +149,10 @@ func mistakes() []fixed {
 }
 
 // fixedCase judges a hand-written set with the generator's requests.
-func fixedCase(seed uint64, number int, f fixed) (*corpus.Case, error) {
-	d := newDice(seed, uint64(1_000_000+number))
+func fixedCase(seed uint64, f fixed) (*corpus.Case, error) {
+	name := fnv.New64a()
+	name.Write([]byte(f.id))
+	d := newDice(seed, name.Sum64())
 	c := baseCase(f.id)
 	c.Mesh.TrustDomainAliases = f.aliases
 	b := &builder{dice: d, c: c}

@@ -16,8 +16,8 @@ type File struct {
 // Files makes all cases of the corpus.
 func Files(seed uint64, generated, oddCases int) ([]File, error) {
 	written := File{Name: "written.jsonl.gz"}
-	for i, f := range slices.Concat(scenarios(), singleFields(), mistakes()) {
-		c, err := fixedCase(seed, i, f)
+	for _, f := range slices.Concat(scenarios(), singleFields(), mistakes()) {
+		c, err := fixedCase(seed, f)
 		if err != nil {
 			return nil, err
 		}
@@ -39,7 +39,15 @@ func Files(seed uint64, generated, oddCases int) ([]File, error) {
 		}
 		odd.Cases = append(odd.Cases, c)
 	}
-	return []File{written, odd, made}, nil
+	edges := File{Name: "edges.jsonl.gz"}
+	for n := range oddCases / 10 {
+		c, err := EdgeCase(seed, n)
+		if err != nil {
+			return nil, err
+		}
+		edges.Cases = append(edges.Cases, c)
+	}
+	return []File{written, edges, odd, made}, nil
 }
 
 func sorted(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

@@ -13,7 +13,7 @@ import (
 // The odd vocabulary: spellings at the edge of what the API takes, and some beyond it.
 var (
 	oddPathPatterns = []string{"/{**}/admin", "/api/{*}", "/{*}/{*}", "*/items", "/a.b/*", "/admin?x=*", "*admin*", "/api/{**}/items", "/",
-		"*", "/Admin*", "/x%2Fy", "/a+b", "/a(b)*", "//admin*", "/{*}/", "/admin/{**}/", "/api/{*}/items*", "/{**}.js", "admin", "/ad*in"}
+		"*", "/Admin*", "/x%2Fy", "/a+b", "/a(b)*", "//admin*", "/{*}/", "/admin/{**}/", "/api/{*}/items/", "/{**}.js", "admin", "/ad*in"}
 	oddHostPatterns = []string{"CART", "*.Example.com", "cart:*", "*:8080", "*cart", "cart.shop.svc.cluster.local:80", "Cart*",
 		"api.example.com.*", "a.*b", "*", "[::1]*", "10.96.0.7"}
 	oddMethodPatterns     = []string{"get", "G*", "*ET", "POST", "*"}
@@ -22,14 +22,14 @@ var (
 	oddAccounts           = []string{"front", "web/front", "web/fr.nt", "web/", "/front", "web/front/x", "*"}
 	oddTrustDomains       = []string{"*", "cluster.*", "*.example", "*local", "old.example", "cluster.local", "*ter.loc*"}
 	oddRequestPrincipals  = []string{"issuer*", "*alice", "https://issuer.example*", "*/alice", "issuer-b/al*", "https://*", "https://issuer.example/*", "*example/alice", "alice", "issuer-b/svc/batch", "/alice", "issuer-b/", "*", "**", "*/*", "issuer*/alice"}
-	oddBlocks             = []string{"0.0.0.0/0", "10.2.3.4/0", "::ffff:10.2.0.9", "::ffff:10.2.0.0/112", "10.2.0.9/31", "10.2.0.9/33", "::/0", "203.0.113.7/32"}
+	oddBlocks             = []string{"0.0.0.0/0", "10.2.3.4/0", "2001:db8::/31", "10.2.0.8/29", "10.2.0.9/31", "10.2.0.9/33", "::/0", "203.0.113.7/32"}
 	oddHeaderValues       = []string{"*", "", "alice,bob", "a,*", " alice", "Alice", "*b", "a.ice"}
 	oddRequestPaths       = []string{"/admin/%2e%2e/x", "/a//b", "/%2Fadmin", "/admin%5Cx", `/admin\x`, "/api/v1/../../admin", "/admin/.", "/x/%7Badmin", "/%c3%a9", "/admin?", "/?/admin", "/.//admin", "/api//items", "/api/v1/items/", "/admin%2f..%2fx", "/a+b", "/a%2Bb", "/a(b)c", "/x.js", "/a/x.js", "/%41dmin", "/admin%20", "/api/v1%2Fx/items", "/x%2Fy", "/ADMIN"}
 	oddRequestHosts       = []string{"CART", "cart:80", "cart.shop:443", "[::1]:80", "10.96.0.7", "Api.Example.Com", "x.example.com", "cart.", "a.b"}
-	oddRequestHeaderSets  = []map[string]string{{"x-user": ""}, {"x-user": "alice,bob"}, {"x-user": "Alice"}, {"origin": "http://x.example", "access-control-request-method": "GET"}, {"x-user": "alice", "x-env": "a,b"}, {"x-env": "prod"}}
+	oddRequestHeaderSets  = []map[string]string{{"x-user": ""}, {"x-user": "alice,bob"}, {"x-user": "Alice"}, {"origin": "http://x.example"}, {"x-user": "alice", "x-env": "a,b"}, {"x-env": "prod"}}
 	oddConditionTemplates = []authz.Condition{
-		{Key: "request.headers[:method]", Values: []string{"GET"}}, {Key: "request.headers[:path]", Values: []string{"/admin*"}},
-		{Key: "request.headers[:authority]", Values: []string{"cart"}}, {Key: "request.headers[host]", Values: []string{"cart*"}},
+		{Key: "request.headers[:method]", Values: []string{"GET"}}, {Key: "request.headers[X-USER]", NotValues: []string{"b*"}},
+		{Key: "request.headers[x-env]", NotValues: []string{"prod*"}}, {Key: "request.headers[host]", Values: []string{"cart*"}},
 		{Key: "request.headers[x-user]", Values: oddHeaderValues[:2]}, {Key: "request.headers[x-user]", NotValues: []string{"*"}},
 		{Key: "request.headers[X-Env]", Values: []string{"*b", "prod*"}}, {Key: "request.headers[x-user]", Values: oddHeaderValues[2:5]},
 		{Key: "request.auth.claims[https://example.com/groups]", Values: []string{"admins"}},
@@ -56,8 +56,24 @@ var (
 
 // OddCase makes case n of the odd stream: ordinary cases with odd spellings grafted on.
 func OddCase(seed uint64, n int) (*corpus.Case, error) {
-	d := newDice(seed, uint64(2_000_000+n))
-	c := baseCase(fmt.Sprintf("odd-%06d", n))
+	b := newOdd(seed, "odd", 2_000_000, n)
+	return b.finish()
+}
+
+// EdgeCase is an odd case with two more edges: CORS preflight requests, which Envoy's jwt_authn lets pass unread
+// (bypass_cors_preflight in istiod's config), and IPv4-mapped addresses, which Envoy matches as the IPv6 addresses they are.
+func EdgeCase(seed uint64, n int) (*corpus.Case, error) {
+	b := newOdd(seed, "edge", 3_000_000, n)
+	b.edges = true
+	if len(b.jwt) == 0 {
+		b.addRequestAuthentication()
+	}
+	return b.finish()
+}
+
+func newOdd(seed uint64, name string, offset, n int) *builder {
+	d := newDice(seed, uint64(offset+n))
+	c := baseCase(fmt.Sprintf("%s-%06d", name, n))
 	if d.chance(25) {
 		c.Mesh.TrustDomainAliases = []string{"old.example"}
 	}
@@ -73,7 +89,7 @@ func OddCase(seed uint64, n int) (*corpus.Case, error) {
 			b.objects[last-2].name, b.objects[last-1].name = "jwt-2", "jwt-2-t"
 		}
 	}
-	return b.finish()
+	return b
 }
 
 // makeOdd replaces parts of a policy by odd spellings.
@@ -166,6 +182,15 @@ func (b *builder) oddTargets() (string, []*typev1beta1.PolicyTargetReference) {
 
 // makeOddRequest replaces parts of a request.
 func (b *builder) makeOddRequest(r *corpus.Request) {
+	if b.edges && b.chance(40) {
+		r.Headers = map[string]string{"origin": "http://x.example", "access-control-request-method": "GET"}
+		r.Method = b.pick("OPTIONS", "OPTIONS", "OPTIONS", "GET")
+		return
+	}
+	if b.edges && b.chance(40) {
+		r.RemoteIP = "::ffff:" + b.pick(sourceIPs...)
+		return
+	}
 	if b.chance(35) {
 		r.Path = b.pick(oddRequestPaths...)
 	}
@@ -174,9 +199,6 @@ func (b *builder) makeOddRequest(r *corpus.Request) {
 	}
 	if b.chance(30) {
 		r.Headers = maps.Clone(oddRequestHeaderSets[b.IntN(len(oddRequestHeaderSets))])
-		if r.Headers["origin"] != "" && b.chance(70) {
-			r.Method = "OPTIONS"
-		}
 	}
 	if r.JWT != nil && b.chance(60) {
 		maps.Copy(r.JWT, oddClaims[b.IntN(len(oddClaims))])
