@@ -24,6 +24,10 @@ const (
 	SupervisorName    = "supervisor"
 )
 
+// ownProgram is the program that runs now. It can be started again even when its
+// file is gone, as that of "go run" is as soon as labctl returns.
+const ownProgram = "/proc/self/exe"
+
 // spec is the command line of a named process.
 func (s *State) spec(name string) (proc.Spec, error) {
 	spec := proc.Spec{Name: name, Dir: s.path("work"), Log: s.LogFile(name)}
@@ -88,11 +92,7 @@ func (s *State) spec(name string) (proc.Spec, error) {
 			"--web.enable-remote-write-receiver", "--web.enable-lifecycle", "--log.level=warn",
 		}
 	case StandIns:
-		self, err := os.Executable()
-		if err != nil {
-			return proc.Spec{}, err
-		}
-		spec.Path = self
+		spec.Path = ownProgram
 		spec.Env = []string{roleVariable + "=" + StandIns, dirVariable + "=" + s.Dir}
 	default:
 		return proc.Spec{}, fmt.Errorf("no process is called %q", name)

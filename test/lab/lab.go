@@ -84,16 +84,12 @@ func Up(ctx context.Context, o Options) (*Lab, error) {
 
 // startSupervisor runs this program again as the supervisor, in a session of its own.
 func (l *Lab) startSupervisor(owned bool) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
 	logFile, err := os.OpenFile(l.LogFile(SupervisorName), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
 	defer logFile.Close()
-	cmd := exec.Command(self)
+	cmd := exec.Command(ownProgram)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = l.path("work"), logFile, logFile
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + l.path("work"),

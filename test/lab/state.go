@@ -9,9 +9,12 @@ package lab
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 )
 
@@ -45,7 +48,7 @@ func (s *State) LogFile(process string) string { return s.path("log", process+".
 
 func (s *State) pidFile(process string) string { return s.path("run", process+".pid") }
 
-// portNames lists every port of a lab. All are taken at once, so that none is given out twice.
+// portNames lists every port of a lab.
 var portNames = []string{
 	"etcd-client", "etcd-peer", "apiserver", "apiproxy", "controller-manager", "scheduler", "kwok",
 	"istiod-http", "istiod-grpc", "istiod-secure-grpc", "istiod-https", "istiod-monitoring",
@@ -60,19 +63,8 @@ func newState(dir string, bin Bin) (*State, error) {
 			return nil, err
 		}
 	}
-	var listeners []net.Listener
-	defer func() {
-		for _, l := range listeners {
-			l.Close()
-		}
-	}()
-	for _, name := range portNames {
-		l, err := net.Listen("tcp4", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find a free port for %s: %w", name, err)
-		}
-		listeners = append(listeners, l)
-		s.Ports[name] = l.Addr().(*net.TCPAddr).Port
+	if err := s.pickPorts(); err != nil {
+		return nil, err
 	}
 	s.Kubeconfig, s.DirectKubeconfig = s.path("kubeconfig"), s.path("kubeconfig.direct")
 	s.APIServer = "https://" + s.addr("apiserver")
@@ -83,6 +75,26 @@ func newState(dir string, bin Bin) (*State, error) {
 	s.Metrics = "http://" + s.addr("metrics")
 	s.Supervisor = "http://" + s.addr("supervisor")
 	return s, nil
+}
+
+// pickPorts takes free ports from below the range out of which the kernel serves
+// outgoing connections: one of those could take a port between now and the start of its process.
+func (s *State) pickPorts() error {
+	const first, last, attempts = 15000, 32000, 1000
+	for range attempts {
+		port := first + rand.IntN(last-first)
+		name := portNames[len(s.Ports)]
+		l, err := net.Listen("tcp4", "127.0.0.1:"+strconv.Itoa(port))
+		if err != nil || slices.Contains(slices.Collect(maps.Values(s.Ports)), port) {
+			continue
+		}
+		l.Close()
+		s.Ports[name] = port
+		if len(s.Ports) == len(portNames) {
+			return nil
+		}
+	}
+	return fmt.Errorf("no free ports between %d and %d", first, last)
 }
 
 func (s *State) addr(port string) string { return "127.0.0.1:" + s.port(port) }
