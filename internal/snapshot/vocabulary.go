@@ -29,6 +29,7 @@ api v1 v2 alpha beta healthz health ready readyz livez metrics status quitquitqu
 debug info warning warn error distroless TPROXY REDIRECT NONE HTTP HTTPS TCP TLS HBONE GRPC UDP SCTP
 outlier circuit retry timeout istiooperator meshconfig parent refs
 rate limit ratelimit ext lua wasm global simple spire spiffe csi h2c ws wss partial probe linux windows amd64 arm64 gce nginx
+Enabled Disabled Iptables BPF Nftables VPP
 cilium calico felix aws vpc eks gke aks azure google amazonaws openshift docker gcr quay hub
 ISTIO META ENABLE HBONE DNS CAPTURE PILOT AMBIENT CA TRUSTED ACCOUNTS EXCLUDE NAMESPACES PROXY CONFIG
 None Exact PathPrefix RegularExpression Same Selector All Terminate Passthrough
