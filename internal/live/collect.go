@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -41,6 +43,8 @@ func Collect(ctx context.Context, cluster *Cluster, opts Options) (*snapshot.Sna
 	cfg := rest.CopyConfig(cluster.Config)
 	cfg.QPS, cfg.Burst = -1, 0 // Parallel bounds us; API priority and fairness bounds the server's side
 	cfg.Timeout = opts.Timeout
+	// Against a server on this machine (kind, a port-forward) compression costs both sides time and saves none.
+	cfg.DisableCompression = cfg.DisableCompression || onThisMachine(cfg.Host)
 	client, err := newLister(cfg, opts.PageSize)
 	if err != nil {
 		return nil, fmt.Errorf("cluster %s: %w", cluster.Name, err)
@@ -55,6 +59,15 @@ func Collect(ctx context.Context, cluster *Cluster, opts Options) (*snapshot.Sna
 		return nil, err
 	}
 	return c.snapshot()
+}
+
+func onThisMachine(host string) bool {
+	u, err := url.Parse(host)
+	if err != nil {
+		return false
+	}
+	addr, err := netip.ParseAddr(u.Hostname())
+	return u.Hostname() == "localhost" || err == nil && addr.IsLoopback()
 }
 
 // listing is what came of one kind.
