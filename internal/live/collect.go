@@ -129,7 +129,7 @@ func (c *collector) list(ctx context.Context, kind snapshot.KindInfo, served *se
 	}
 	namespaces := c.opts.Namespaces
 	if len(namespaces) > 0 && kind.Group == "" && kind.Resource == "namespaces" {
-		return c.getNamespaces(ctx, kind)
+		return c.getNamespaces(ctx)
 	}
 	if !kind.Namespaced || len(namespaces) == 0 {
 		namespaces = []string{""}
@@ -152,7 +152,7 @@ func (c *collector) list(ctx context.Context, kind snapshot.KindInfo, served *se
 }
 
 // getNamespaces reads the namespaces asked for one by one: who may read only those may not list them all.
-func (c *collector) getNamespaces(ctx context.Context, kind snapshot.KindInfo) listing {
+func (c *collector) getNamespaces(ctx context.Context) listing {
 	var out listing
 	for _, ns := range c.opts.Namespaces {
 		item, err := c.client.namespace(ctx, ns)

@@ -87,9 +87,7 @@ func composeMTLS(levels [3]*securityv1.PeerAuthentication) mtlsFacts {
 		}
 		last = g
 	}
-	for _, u := range decided.list { // only the level that decided is in effect
-		f.uses = append(f.uses, u)
-	}
+	f.uses = append(f.uses, decided.list...) // only the level that decided is in effect
 	if w := levels[2]; w != nil && len(w.Spec.GetPortLevelMtls()) > 0 {
 		ports := gather{object: last.object}
 		for port, m := range w.Spec.GetPortLevelMtls() {

@@ -8,12 +8,11 @@ import (
 
 // Kinds as Ref and snapshot.Knowledge name them.
 var (
-	kindNamespace  = snapshot.Kind{Kind: "Namespace"}
-	kindPod        = snapshot.Kind{Kind: "Pod"}
-	kindService    = snapshot.Kind{Kind: "Service"}
-	kindConfigMap  = snapshot.Kind{Kind: "ConfigMap"}
-	kindWebhook    = snapshot.Kind{Group: "admissionregistration.k8s.io", Kind: "MutatingWebhookConfiguration"}
-	kindReplicaSet = snapshot.Kind{Group: "apps", Kind: "ReplicaSet"}
+	kindNamespace = snapshot.Kind{Kind: "Namespace"}
+	kindPod       = snapshot.Kind{Kind: "Pod"}
+	kindService   = snapshot.Kind{Kind: "Service"}
+	kindConfigMap = snapshot.Kind{Kind: "ConfigMap"}
+	kindWebhook   = snapshot.Kind{Group: "admissionregistration.k8s.io", Kind: "MutatingWebhookConfiguration"}
 
 	kindGatewayClass = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "GatewayClass"}
 	kindGateway      = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "Gateway"}
@@ -26,8 +25,6 @@ var (
 	kindDestinationRule = snapshot.Kind{Group: "networking.istio.io", Kind: "DestinationRule"}
 	kindServiceEntry    = snapshot.Kind{Group: "networking.istio.io", Kind: "ServiceEntry"}
 	kindSidecar         = snapshot.Kind{Group: "networking.istio.io", Kind: "Sidecar"}
-	kindWorkloadEntry   = snapshot.Kind{Group: "networking.istio.io", Kind: "WorkloadEntry"}
-	kindWorkloadGroup   = snapshot.Kind{Group: "networking.istio.io", Kind: "WorkloadGroup"}
 	kindEnvoyFilter     = snapshot.Kind{Group: "networking.istio.io", Kind: "EnvoyFilter"}
 	kindProxyConfig     = snapshot.Kind{Group: "networking.istio.io", Kind: "ProxyConfig"}
 

@@ -32,7 +32,7 @@ func (b *builder) attachVirtualServices() {
 		}
 		features := b.virtualServiceFeatures(r, o)
 		b.attachRoute(r, o.Spec.GetHosts(), o.Spec.GetExportTo(), ClientNamespaceRoute, features)
-		b.attachSources(o, features)
+		b.attachSources(o)
 	}
 }
 
@@ -166,7 +166,7 @@ func sourceMatches(o *networkingv1.VirtualService) []sourceMatch {
 
 // attachSources records SourceMatch on the clients that the matches select, where the VirtualService is
 // visible to them.
-func (b *builder) attachSources(o *networkingv1.VirtualService, features []found) {
+func (b *builder) attachSources(o *networkingv1.VirtualService) {
 	for _, m := range sourceMatches(o) {
 		use := []found{{SourceMatch, Outbound, []Evidence{evidence(refOf(kindVirtualService, o), m.field, "")}}}
 		for _, ns := range b.index.namespaces {

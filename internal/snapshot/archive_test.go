@@ -38,8 +38,12 @@ func TestBadArchiveGivesNothing(t *testing.T) {
 	zipped := func(text string) []byte {
 		var out bytes.Buffer
 		zip := gzip.NewWriter(&out)
-		zip.Write([]byte(text))
-		zip.Close()
+		if _, err := zip.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if err := zip.Close(); err != nil {
+			t.Fatal(err)
+		}
 		return out.Bytes()
 	}
 	for name, c := range map[string]struct {

@@ -238,7 +238,7 @@ func decodeInto(o Object, text []byte) (unknown []string, err error) {
 	v := reflect.ValueOf(o).Elem()
 	if spec := v.FieldByName("Spec"); spec.IsValid() {
 		if m, ok := spec.Addr().Interface().(proto.Message); ok {
-			return decodeIstio(o, v, m, text)
+			return decodeIstio(v, m, text)
 		}
 	}
 	if !strings.HasPrefix(v.Type().PkgPath(), gatewayModule) {
@@ -257,7 +257,7 @@ const gatewayModule = "sigs.k8s.io/gateway-api/"
 
 // decodeIstio decodes the object part by part, since spec and status are protobuf messages with their own
 // JSON mapping.
-func decodeIstio(o Object, v reflect.Value, spec proto.Message, text []byte) (unknown []string, err error) {
+func decodeIstio(v reflect.Value, spec proto.Message, text []byte) (unknown []string, err error) {
 	walk := members(text, func(key string, start, end int) {
 		part := text[start:end]
 		if err != nil {

@@ -43,7 +43,8 @@ func (p *pseudonyms) learn(s string) {
 	if !strings.Contains(s, "*") {
 		return
 	}
-	for i, end := 0, 0; i < len(s); i = end {
+	var end int
+	for i := 0; i < len(s); i = end {
 		if end = wordEnd(s, i); end == i {
 			end++
 			continue
@@ -85,7 +86,8 @@ func (p *pseudonyms) text(s string) string {
 		return mapped.String()
 	}
 	var out strings.Builder
-	for i, end := 0, 0; i < len(s); i = end {
+	var end int
+	for i := 0; i < len(s); i = end {
 		if n := dottedQuad(s[i:]); n > 0 && (i == 0 || !isWordByte(s[i-1])) {
 			end = i + n
 			addr, _ := netip.ParseAddr(s[i:end])
