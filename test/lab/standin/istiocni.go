@@ -18,8 +18,6 @@ import (
 	"slices"
 	"time"
 
-	"istio.io/api/annotation"
-	"istio.io/api/label"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,12 +25,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
-)
-
-// Values of the annotation that istio-cni writes.
-const (
-	redirectionEnabled = "enabled"
-	redirectionPending = "pending"
 )
 
 // CNIFault makes enrolment slow or makes it fail, everywhere or on some nodes or in some namespaces.
@@ -50,21 +42,20 @@ func (f CNIFault) hits(pod *corev1.Pod) bool {
 
 // shouldEnrol is the rule: what istio-cni wants for this pod, whatever it has now.
 func shouldEnrol(pod *corev1.Pod, namespace map[string]string) bool {
-	const ambient, none = "ambient", "none"
 	if pod.Spec.HostNetwork {
 		return false // its network namespace is the node's
 	}
-	if _, sidecar := pod.Annotations[annotation.SidecarStatus.Name]; sidecar {
+	if _, sidecar := pod.Annotations[annotationStatus]; sidecar {
 		return false // a sidecar always wins, whatever the labels say
 	}
-	key := label.IoIstioDataplaneMode.Name
 	// Only "none" opts out; any other value on the pod, also a mistyped one, does not.
-	return pod.Labels[key] == ambient || namespace[key] == ambient && pod.Labels[key] != none
+	own := pod.Labels[labelDataplaneMode]
+	return own == modeAmbient || namespace[labelDataplaneMode] == modeAmbient && own != modeNone
 }
 
 // decide compares the wish with the annotation: what to write ("" removes it), and whether to write at all.
 func decide(pod *corev1.Pod, namespace map[string]string, f CNIFault) (value string, change bool) {
-	has, annotated := pod.Annotations[annotation.AmbientRedirection.Name]
+	has, annotated := pod.Annotations[annotationRedirection]
 	terminal := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 	if terminal || pod.DeletionTimestamp != nil {
 		return "", false // finished pods leave the mesh, yet keep the annotation
@@ -103,10 +94,9 @@ func (c *CNI) Prepare() error {
 	if err != nil {
 		return err
 	}
-	key := label.IoIstioDataplaneMode.Name
 	_, err = c.World.nsInf.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		UpdateFunc: func(before, after any) {
-			if before.(*corev1.Namespace).Labels[key] != after.(*corev1.Namespace).Labels[key] {
+			if before.(*corev1.Namespace).Labels[labelDataplaneMode] != after.(*corev1.Namespace).Labels[labelDataplaneMode] {
 				c.enqueueAll(after.(*corev1.Namespace).Name)
 			}
 		},
@@ -181,7 +171,7 @@ func (c *CNI) work(ctx context.Context) bool {
 		written = nil
 	}
 	patch, _ := json.Marshal(map[string]any{"metadata": map[string]any{
-		"annotations": map[string]any{annotation.AmbientRedirection.Name: written},
+		"annotations": map[string]any{annotationRedirection: written},
 	}})
 	_, err = c.World.Client.Kube.CoreV1().Pods(name.Namespace).Patch(ctx, name.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "istio-cni"})
 	if err != nil && !apierrors.IsNotFound(err) {

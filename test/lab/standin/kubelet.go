@@ -13,7 +13,6 @@ import (
 	"slices"
 	"time"
 
-	"istio.io/api/label"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	k8slabels "k8s.io/apimachinery/pkg/labels"
@@ -101,7 +100,7 @@ func (k *Kubelet) readyPods(ctx context.Context, f KubeletFault) {
 	}
 	for _, pod := range pods {
 		name := pod.Namespace + "/" + pod.Name
-		gateway, isGateway := pod.Labels[label.IoK8sNetworkingGatewayGatewayName.Name]
+		gateway, isGateway := pod.Labels[labelGatewayName]
 		hit := isGateway && slices.Contains(f.WaypointsNotReady, pod.Namespace+"/"+gateway)
 		if !hit && !k.pods[name] || pod.Status.Phase != corev1.PodRunning {
 			continue

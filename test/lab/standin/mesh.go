@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"istio.io/api/annotation"
-	"istio.io/api/label"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	k8slabels "k8s.io/apimachinery/pkg/labels"
@@ -90,7 +88,7 @@ func (w *World) mesh(calls []scenario.Call, bound map[string]string) (*mesh, err
 		}
 		byWorkload[pod.Namespace+"/"+v.workload] = append(byWorkload[pod.Namespace+"/"+v.workload], v)
 		if v.role == waypointProxy {
-			gateway := pod.Namespace + "/" + pod.Labels[label.IoK8sNetworkingGatewayGatewayName.Name]
+			gateway := pod.Namespace + "/" + pod.Labels[labelGatewayName]
 			byGateway[gateway] = append(byGateway[gateway], v)
 		}
 	}
@@ -156,10 +154,10 @@ func viewPod(pod *corev1.Pod) *podView {
 	if v.version == "" {
 		v.version = "latest"
 	}
-	_, v.sidecar = pod.Annotations[annotation.SidecarStatus.Name]
-	v.ambient = pod.Annotations[annotation.AmbientRedirection.Name] == redirectionEnabled
-	switch class := pod.Labels["gateway.networking.k8s.io/gateway-class-name"]; {
-	case class == "istio-waypoint":
+	_, v.sidecar = pod.Annotations[annotationStatus]
+	v.ambient = pod.Annotations[annotationRedirection] == redirectionEnabled
+	switch class := pod.Labels[labelGatewayClass]; {
+	case class == classWaypoint:
 		v.role = waypointProxy
 	case class != "":
 		v.role = gatewayProxy
@@ -194,17 +192,17 @@ func boundServices(ctx context.Context, w *World) (map[string]string, error) {
 	bound := map[string]string{}
 	for _, s := range services.Items {
 		for _, c := range s.Status.Conditions {
-			if c.Type != "istio.io/WaypointBound" || c.Status != metav1.ConditionTrue {
+			if c.Type != conditionWaypointBound || c.Status != metav1.ConditionTrue {
 				continue
 			}
 			from := s.Labels
-			if _, own := from[label.IoIstioUseWaypoint.Name]; !own {
+			if _, own := from[labelUseWaypoint]; !own {
 				if ns, err := w.Namespaces.Get(s.Namespace); err == nil {
 					from = ns.Labels
 				}
 			}
-			namespace := cmp.Or(from[label.IoIstioUseWaypointNamespace.Name], s.Namespace)
-			bound[s.Namespace+"/"+s.Name] = namespace + "/" + from[label.IoIstioUseWaypoint.Name]
+			namespace := cmp.Or(from[labelUseWaypointNamespace], s.Namespace)
+			bound[s.Namespace+"/"+s.Name] = namespace + "/" + from[labelUseWaypoint]
 		}
 	}
 	return bound, nil

@@ -16,7 +16,7 @@ func (m *mesh) exposers(pods []*podView) ([]*podView, float64) {
 func scrapeLabels(p *podView) labels {
 	l := labels{"job", "kubernetes-pods", "namespace", p.Namespace, "pod", p.Name, "instance", p.Status.PodIP + ":15020", "app", p.app}
 	if p.role == waypointProxy || p.role == gatewayProxy {
-		l = append(l, "gateway_networking_k8s_io_gateway_name", p.Labels["gateway.networking.k8s.io/gateway-name"])
+		l = append(l, "gateway_networking_k8s_io_gateway_name", p.Labels[labelGatewayName])
 	}
 	return l
 }
