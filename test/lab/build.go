@@ -171,7 +171,7 @@ func (p part) names() []string {
 // key is a digest of everything that decides what comes out.
 func (b *Builder) key(p part, module string) (string, error) {
 	h := sha256.New()
-	fmt.Fprintln(h, "layout 2", runtime.Version(), runtime.GOARCH, p.tags, p.ldflags, p.names())
+	fmt.Fprintln(h, "layout 3", runtime.Version(), runtime.GOARCH, p.tags, p.ldflags, p.names())
 	own, err := filepath.Glob(filepath.Join(module, "*", "*.go"))
 	if err != nil {
 		return "", err
@@ -186,11 +186,12 @@ func (b *Builder) key(p part, module string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil))[:12], nil
 }
 
-// generateIstioManifest writes what `istioctl install --set profile=ambient` would
-// apply, with a revision tag beside it, since that is how larger meshes are injected.
+// generateIstioManifest writes what an installation of the ambient profile leaves in a
+// cluster: the default revision with its validating webhook, which `istioctl install` and Helm both
+// set up, and a revision tag beside it, since that is how larger meshes are injected.
 func generateIstioManifest(ctx context.Context, _ *Builder, module, out string) error {
 	manifest, err := run(ctx, module, filepath.Join(out, "istioctl"), "manifest", "generate",
-		"--set", "profile=ambient", "--set", "values.revisionTags[0]=stable")
+		"--set", "profile=ambient", "--set", "values.revisionTags[0]=stable", "--set", "values.defaultRevision=default")
 	if err != nil {
 		return err
 	}
