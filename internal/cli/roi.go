@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/sidestep-mesh/sidestep/internal/audit"
@@ -106,7 +103,7 @@ func (f *roiFlags) read(c *cobra.Command, env *Env) (*roiState, error) {
 			s.gaps = append(s.gaps, roi.Gap{What: "volumes", Why: "a snapshot does not keep them", Costs: "pods tied to a zone by a volume, or to a node by local storage, are packed as if they were free"})
 		}
 	}
-	s.gaps = append(s.gaps, metricGaps(s.dump, env.Now())...)
+	s.gaps = append(s.gaps, metricGaps(s.dump)...)
 	s.prices, err = f.priceSources(env, s.dump)
 	return s, err
 }
@@ -155,8 +152,7 @@ func (f *roiFlags) priceSources(env *Env, d metric.Dump) (roi.Prices, error) {
 
 func (f *roiFlags) forecast(env *Env, s *roiState) roi.Forecast {
 	in := roi.Input{At: env.Now().UTC(), WindowStart: s.dump.Start, HasObjects: s.mesh != nil, Cluster: s.cluster, MeshPods: s.pods, Source: s.source,
-		Prices: s.prices, EngineeringCost: f.engineering, Edge: edgeOf(s.dump, s.modes), Startup: startups(s.cluster), Gaps: s.gaps,
-		Rng: rand.New(rand.NewPCG(roiSeed, 1))}
+		Prices: s.prices, EngineeringCost: f.engineering, Edge: edgeOf(s.dump, s.modes), Startup: startups(s.cluster), Gaps: s.gaps}
 	var close map[string]bool
 	if s.mesh != nil {
 		in.Change, in.Keeps = roiChange(s.mesh, s.audit, f.waypointReplicas, roi.DefaultWaypoint)
@@ -225,7 +221,7 @@ func newRoiCollectCommand(env *Env) *cobra.Command {
 			if d.Failed != "" {
 				return errors.New(d.Failed)
 			}
-			for _, g := range metricGaps(d, env.Now()) {
+			for _, g := range metricGaps(d) {
 				fmt.Fprintf(env.Stderr, "%s: %s\n", programName(env), oneLine(g.String()))
 			}
 			return writeFile(env, out, d.Encode)
@@ -310,165 +306,4 @@ func (s *roiState) nodes() (int, bool) {
 		}
 	}
 	return 0, false
-}
-
-func newRoiReportCommand(env *Env) *cobra.Command {
-	var f roiFlags
-	var o roiReportFlags
-	c := &cobra.Command{
-		Use:   "report",
-		Short: "What was promised and what came of it",
-		Example: `  sidestep roi report --baseline before.json --prometheus http://localhost:9090 --history roi-weeks/
-  sidestep roi report --baseline before.json --metrics now.json --enrolled payments=2026-09-01T10:00:00Z`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			write, err := roiWriter(f.output)
-			if err != nil {
-				return err
-			}
-			r, s, err := o.make(c, env, &f)
-			if err != nil {
-				return err
-			}
-			if err := write(report.NewROIReport(r, queriesOf(s.dump), f.explain), env.Stdout); err != nil {
-				return err
-			}
-			if err := o.keep(env, r); err != nil {
-				return err
-			}
-			if len(r.Drift) > 0 {
-				return Findings()
-			}
-			return nil
-		},
-	}
-	f.register(c)
-	f.registerOutput(c)
-	o.register(c)
-	return c
-}
-
-// roiReportFlags are those of report alone.
-type roiReportFlags struct {
-	baseline, history, simulated string
-	enrolled, released           []string
-	before, after                float64
-	settle                       time.Duration
-	billed                       func() bool
-}
-
-func (o *roiReportFlags) register(c *cobra.Command) {
-	fl := c.Flags()
-	fl.StringVar(&o.baseline, "baseline", "", "`FILE` of sidestep roi baseline")
-	fl.StringVar(&o.history, "history", "", "`FOLDER` that keeps one small file a week")
-	fl.StringVar(&o.simulated, "simulated", "", "`TEXT` that says what of the measurements is made, for labs")
-	fl.StringSliceVar(&o.enrolled, "enrolled", nil, "`NAMESPACE=TIME` (RFC 3339) at which a namespace changed mode; default: its newest pod's creation")
-	fl.StringSliceVar(&o.released, "released", nil, "`NAMESPACE` whose application was released in the window, so that its latency is not compared")
-	fl.Float64Var(&o.before, "billed-before", 0, "what the bill was per month")
-	fl.Float64Var(&o.after, "billed-after", 0, "what the bill is per month")
-	fl.DurationVar(&o.settle, "settle", 2*time.Hour, "how long after a change of mode latency is not counted")
-	c.MarkFlagsRequiredTogether("billed-before", "billed-after")
-	o.billed = func() bool { return fl.Changed("billed-before") }
-	if err := c.MarkFlagRequired("baseline"); err != nil {
-		panic(err) // the flag was registered above
-	}
-}
-
-func (o *roiReportFlags) make(c *cobra.Command, env *Env, f *roiFlags) (roi.Report, *roiState, error) {
-	raw, err := os.ReadFile(env.Path(o.baseline))
-	if err != nil {
-		return roi.Report{}, nil, err
-	}
-	b, err := roi.ReadBaseline(raw, o.baseline)
-	if err != nil {
-		return roi.Report{}, nil, err
-	}
-	s, err := f.read(c, env)
-	if err != nil {
-		return roi.Report{}, nil, err
-	}
-	now := roi.Now{At: env.Now().UTC(), MeshPods: s.pods, HasPods: s.mesh != nil || s.pods != nil, Source: s.source, Sidecars: proxyState(s.dump, s.pods), EngineeringCost: f.engineering,
-		Edge: edgeOf(s.dump, s.modes), Settle: o.settle, Startup: startups(s.cluster), Gaps: s.gaps, Simulated: o.simulated,
-		Currency: f.currency, Rng: rand.New(rand.NewPCG(roiSeed, 2))}
-	now.Nodes, now.HasNodes = s.nodes()
-	now.EdgeRPS, now.HasRPS = edgeRPS(now.Edge)
-	if o.billed() {
-		now.BilledBefore, now.BilledAfter = &o.before, &o.after
-	}
-	var close map[string]bool
-	if s.mesh != nil {
-		close = closeNamespaces(s.mesh)
-	}
-	now.Zone = zoneInput(s.dump, s.cluster, close, f.zonePrice, f.currency)
-	if now.Edge, err = o.enrol(b, s, now.Edge); err != nil {
-		return roi.Report{}, nil, err
-	}
-	if now.History, err = o.weeks(env); err != nil {
-		return roi.Report{}, nil, err
-	}
-	return roi.Compare(b, now), s, nil
-}
-
-// enrol says when each namespace changed mode: as the user says, or, where the baseline saw sidecars and none is left, when its newest pod was made.
-func (o *roiReportFlags) enrol(b roi.Baseline, s *roiState, edge []roi.EdgeSeries) ([]roi.EdgeSeries, error) {
-	at := map[string]time.Time{}
-	for _, e := range b.Edge {
-		if m := s.modes[e.Namespace]; e.Mode == roi.ModeSidecar && (m == roi.ModeAmbient || m == roi.ModeWaypoint) {
-			at[e.Namespace] = s.since[e.Namespace]
-		}
-	}
-	for _, x := range o.enrolled {
-		ns, text, _ := strings.Cut(x, "=")
-		t, err := time.Parse(time.RFC3339, text)
-		if err != nil {
-			return nil, fmt.Errorf("--enrolled %q: want NAMESPACE=2026-09-01T10:00:00Z", x)
-		}
-		at[ns] = t
-	}
-	for i := range edge {
-		edge[i].EnrolledAt = at[edge[i].Namespace]
-		for _, ns := range o.released {
-			edge[i].VersionChanged = edge[i].VersionChanged || ns == edge[i].Namespace
-		}
-	}
-	return edge, nil
-}
-
-func (o *roiReportFlags) weeks(env *Env) ([]roi.Week, error) {
-	if o.history == "" {
-		return nil, nil
-	}
-	files, err := filepath.Glob(filepath.Join(env.Path(o.history), "*-W*.json"))
-	if err != nil {
-		return nil, err
-	}
-	this := roi.WeekName(env.Now())
-	var out []roi.Week
-	for _, name := range files {
-		raw, err := os.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		var w roi.Week
-		if err := json.Unmarshal(raw, &w); err != nil || w.Kind != "RoiWeek" {
-			return nil, fmt.Errorf("%s: not a week of sidestep roi report", name)
-		}
-		if w.Week != this { // a second report in one week replaces the first
-			out = append(out, w)
-		}
-	}
-	return out, nil
-}
-
-func (o *roiReportFlags) keep(env *Env, r roi.Report) error {
-	if o.history == "" {
-		return nil
-	}
-	dir := env.Path(o.history)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	return writeFile(env, filepath.Join(dir, r.ThisWeek.Week+".json"), func(w io.Writer) error {
-		return json.NewEncoder(w).Encode(r.ThisWeek)
-	})
 }

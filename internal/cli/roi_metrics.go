@@ -23,6 +23,7 @@ type metricFlags struct {
 	passwordFile string
 	dump         string
 	window       string
+	until        string
 	params       metric.Params
 }
 
@@ -39,6 +40,7 @@ func (f *metricFlags) registerServer(c *cobra.Command) {
 	fl.StringVar(&f.prom.Proxy, "prometheus-proxy", "", "`URL` of a proxy on the way to the server")
 	fl.DurationVar(&f.prom.Timeout, "prometheus-timeout", time.Minute, "how long one query may take")
 	fl.StringVar(&f.window, "window", "14d", "how far back to measure")
+	fl.StringVar(&f.until, "until", "", "`TIME` (RFC 3339) at which the window ends; default: now")
 	fl.StringVar(&f.params.EdgeMatcher, "edge", "", "PromQL label `MATCHERS` of the latency series that stay the same across the migration (default: ingress gateways)")
 	fl.StringVar(&f.params.LatencyMetric, "latency-metric", "", "latency histogram `NAME` without _bucket, of an application or a probe")
 	fl.Float64Var(&f.params.LatencyScale, "latency-scale", 1, "milliseconds in one unit of --latency-metric; 1000 for seconds")
@@ -72,7 +74,13 @@ func (f *metricFlags) load(ctx context.Context, env *Env) (metric.Dump, error) {
 	if err != nil {
 		return metric.Dump{}, err
 	}
-	start, end := live.Window(env.Now(), window)
+	now := env.Now()
+	if f.until != "" {
+		if now, err = time.Parse(time.RFC3339, f.until); err != nil {
+			return metric.Dump{}, fmt.Errorf("--until %q: want 2026-09-01T10:00:00Z", f.until)
+		}
+	}
+	start, end := live.Window(now, window)
 	if f.prom.URL == "" {
 		return metric.Dump{Start: start, End: end, Failed: "no metrics were given (--prometheus or --metrics)"}, nil
 	}
@@ -115,7 +123,7 @@ func parseWindow(s string) (time.Duration, error) {
 
 // metricGaps is one line for the server or for each exporter that is silent, with what can still be said, and one for each
 // further metric without an answer.
-func metricGaps(d metric.Dump, now time.Time) []roi.Gap {
+func metricGaps(d metric.Dump) []roi.Gap {
 	const onlyObjects = "rungs 1 and 3 and what nodes are worth can still be given from pods and nodes; usage (rung 2), latency, cross-zone traffic and the hybrid tax cannot"
 	if d.Failed != "" {
 		return []roi.Gap{{What: "metrics", Why: d.Failed, Costs: onlyObjects}}

@@ -95,14 +95,18 @@ func (p *Prom) askInstant(ctx context.Context, r *metric.Result, params metric.P
 
 // askRange asks chunk by chunk; chunks meet but do not overlap.
 func (p *Prom) askRange(ctx context.Context, r *metric.Result, m metric.Metric, params metric.Params) error {
-	// Hours end on the hour, whoever asks and whenever.
-	start, end := params.Start.Truncate(m.Step).Add(m.Step), params.End.Truncate(m.Step)
-	for from := start; !from.After(end); from = from.Add(maxPoints * m.Step) {
-		to := from.Add((maxPoints - 1) * m.Step)
+	// Hours end on the hour, whoever asks and whenever. A window too short for hours gets a dozen points.
+	step := m.Step
+	if params.Window() < 12*step {
+		step = max(time.Minute, (params.Window() / 12).Truncate(time.Minute))
+	}
+	start, end := params.Start.Truncate(step).Add(step), params.End.Truncate(step)
+	for from := start; !from.After(end); from = from.Add(maxPoints * step) {
+		to := from.Add((maxPoints - 1) * step)
 		if to.After(end) {
 			to = end
 		}
-		if err := p.askChunk(ctx, r, promv1.Range{Start: from, End: to, Step: m.Step}); err != nil {
+		if err := p.askChunk(ctx, r, promv1.Range{Start: from, End: to, Step: step}); err != nil {
 			return err
 		}
 	}

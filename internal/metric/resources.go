@@ -1,6 +1,9 @@
 package metric
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // meshContainers are the containers of Istio's data and control plane.
 const meshContainers = `container=~"istio-proxy|discovery|install-cni"`
@@ -24,29 +27,61 @@ var proxyRequests = Metric{
 
 var proxyCPU = Metric{
 	Name: "proxy_cpu", Unit: Cores, Kind: Instant,
-	Doc: "mean CPU of each pod's Istio containers over the part of the window in which the pod ran, sampled hourly; " +
+	Doc: "mean CPU of each pod's Istio containers over the part of the window in which the pod ran, from 8 samples spread over it; " +
 		"duplicate cAdvisor series of restarted containers are merged by max",
 	NoData:  "cAdvisor is not scraped; usage cannot be given, requests can",
 	Sources: []Source{CAdvisor},
 	Series:  []string{"container_cpu_usage_seconds_total"},
 	Labels:  []string{"namespace", "pod"},
 	Query: func(p Params) string {
-		return oneLine(fmt.Sprintf(`avg_over_time(sum by (namespace, pod) (max by (namespace, pod, container) (
-			rate(container_cpu_usage_seconds_total{%s, image!=""}[%s])))[%s:%s])`,
-			meshContainers, span(p.RateWindow), span(p.Window()), span(p.sampleStep())))
+		over := max(p.RateWindow, min(time.Hour, p.Window()/usageSamples))
+		return p.sampled(over, func(at string) string {
+			return fmt.Sprintf(`rate(container_cpu_usage_seconds_total{%s,image!=""}[%s]%s)`, meshContainers, span(over), at)
+		})
 	},
 }
 
 var proxyMemory = Metric{
 	Name: "proxy_memory", Unit: Bytes, Kind: Instant,
-	Doc: "mean working set of each pod's Istio containers over the part of the window in which the pod ran, sampled " +
-		"hourly; the working set leaves out page cache, unlike container_memory_usage_bytes",
+	Doc: "mean working set of each pod's Istio containers over the part of the window in which the pod ran, from 8 samples " +
+		"spread over it; the working set leaves out page cache, unlike container_memory_usage_bytes",
 	NoData:  "cAdvisor is not scraped; usage cannot be given, requests can",
 	Sources: []Source{CAdvisor},
 	Series:  []string{"container_memory_working_set_bytes"},
 	Labels:  []string{"namespace", "pod"},
 	Query: func(p Params) string {
-		return oneLine(fmt.Sprintf(`avg_over_time(sum by (namespace, pod) (max by (namespace, pod, container) (
-			container_memory_working_set_bytes{%s, image!=""}))[%s:%s])`, meshContainers, span(p.Window()), span(p.sampleStep())))
+		return p.sampled(0, func(at string) string {
+			return fmt.Sprintf(`container_memory_working_set_bytes{%s,image!=""}%s`, meshContainers, at)
+		})
 	},
+}
+
+// usageSamples is how many instants of the window usage is sampled at.
+const usageSamples = 8
+
+// sampled averages a selector over instants spread over the window, one in each of 8 equal strata, at a phase that wanders
+// so that no hour of the day is preferred. A range or a subquery over two weeks would make the server decode every sample of every proxy, hundreds of
+// millions in a large mesh; this touches a chunk a sample, and costs less. over is how far back the selector itself looks. A pod that ran for part of the window is
+// averaged over that part.
+func (p Params) sampled(over time.Duration, selector func(offset string) string) string {
+	step := (p.Window() - over) / usageSamples
+	parts := make([]string, usageSamples)
+	for i := range parts {
+		phase := time.Duration(i*5%usageSamples) * step / usageSamples
+		at := ""
+		if offset := (time.Duration(i)*step + phase).Truncate(time.Second); offset > 0 {
+			at = " offset " + span(offset)
+		}
+		parts[i] = fmt.Sprintf(`label_replace(sum by (namespace,pod) (max by (namespace,pod,container) (%s)),"at","%d","","")`, selector(at), i)
+	}
+	return `avg by (namespace, pod) (` + union(parts) + `)`
+}
+
+// union joins by "or" as a balanced tree: each "or" copies both its sides, so a chain costs the square of its length.
+func union(parts []string) string {
+	if len(parts) == 1 {
+		return parts[0]
+	}
+	half := len(parts) / 2
+	return "(" + union(parts[:half]) + " or " + union(parts[half:]) + ")"
 }

@@ -75,8 +75,3 @@ func (p Params) traffic() time.Duration {
 	}
 	return p.Traffic
 }
-
-// sampleStep spaces usage samples hourly; short windows get at least a dozen samples.
-func (p Params) sampleStep() time.Duration {
-	return min(time.Hour, max(p.RateWindow, p.Window()/12)).Truncate(time.Second)
-}

@@ -48,7 +48,7 @@ func Drain(c Cluster, change Change) Draining {
 	for _, n := range nodes {
 		g := of[n.Name]
 		extra, extraPods := ambientExtra(groups[g], change)
-		b := &bin{group: g, host: n.Name, keep: true, labels: n.Labels, zones: p.zoneBit[n.Labels[corev1.LabelTopologyZone]],
+		b := &bin{group: g, host: n.Name, labels: n.Labels, zones: p.zoneBit[n.Labels[corev1.LabelTopologyZone]],
 			free:  allocatable(n).Minus(daemons[n.Name]).Minus(extra),
 			slots: maxPods(n) - daemonPods[n.Name] - extraPods}
 		bins[n.Name] = b

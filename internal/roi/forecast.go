@@ -2,7 +2,6 @@ package roi
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"sort"
 	"time"
 )
@@ -36,11 +35,8 @@ type Input struct {
 	Keeps   []Keep
 	Zone    ZoneInput
 	Edge    []EdgeSeries
-	Settle  time.Duration
 	Startup map[Mode][]float64
-	// NodesNow and NodesBaseline are counted nodes, for rung 4.
-	Gaps []Gap
-	Rng  *rand.Rand
+	Gaps    []Gap
 }
 
 // Keep is a workload that keeps its sidecar.

@@ -35,7 +35,6 @@ type bin struct {
 	host    string
 	ports   map[hostPort]bool
 	labels  map[string]string
-	keep    bool // an existing node rather than a new one
 	members []*item
 }
 

@@ -20,9 +20,6 @@ type Now struct {
 	Sidecars ProxyState
 	EdgeRPS  float64
 	HasRPS   bool
-	// NodePrice per hour now, 0 when not known.
-	NodePrice float64
-	Currency  string
 	// BilledBefore and BilledAfter are the bill per month, if the user gives it.
 	BilledBefore, BilledAfter *float64
 	EngineeringCost           float64

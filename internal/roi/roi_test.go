@@ -68,7 +68,7 @@ func leaveAll(c Cluster) Change {
 }
 
 func input(c Cluster, ch Change, price float64) Input {
-	in := Input{At: start, WindowStart: start.Add(-time.Hour), HasObjects: true, Cluster: c, Change: ch, MeshPods: MeshPods(c, nil), Source: "test", Rng: rand.New(rand.NewPCG(1, 1))}
+	in := Input{At: start, WindowStart: start.Add(-time.Hour), HasObjects: true, Cluster: c, Change: ch, MeshPods: MeshPods(c, nil), Source: "test"}
 	if price > 0 {
 		in.Prices.Flat = &Price{PerHour: price, Currency: "USD", Source: "test", Date: "2026-09-01"}
 	}

@@ -50,8 +50,6 @@ type shape struct {
 	required    nodeaffinity.RequiredNodeAffinity
 	tolerations []corev1.Toleration
 	ports       []hostPort
-	// sample is one pod of the shape.
-	sample *corev1.Pod
 }
 
 type hostPort struct {
@@ -79,7 +77,7 @@ func (s *shapes) of(pod *corev1.Pod) *shape {
 		return sh
 	}
 	sh := &shape{namespace: pod.Namespace, labels: pod.Labels, required: nodeaffinity.GetRequiredNodeAffinity(pod),
-		tolerations: pod.Spec.Tolerations, sample: pod}
+		tolerations: pod.Spec.Tolerations}
 	for _, c := range pod.Spec.Containers {
 		for _, p := range c.Ports {
 			if p.HostPort != 0 {
