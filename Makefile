@@ -50,7 +50,7 @@ test-unit: ## the tests of the product's own module
 
 .PHONY: test-modules
 test-modules: ## the tests of the nested modules, without a control plane
-	@for m in $(MODULES); do echo "testing $$m (the first run downloads and compiles its dependencies)" >&2; (cd $$m && $(GO) test -p $(JOBS) ./...); done
+	@for m in $(MODULES); do echo "testing $$m (the first run downloads and compiles its dependencies)" >&2; if [ -f $$m/Makefile ]; then $(MAKE) -C $$m test; else (cd $$m && $(GO) test -p $(JOBS) ./...); fi; done
 
 .PHONY: check
 check: ## formatting, vet, linters with the purity rules, generated files, tidy modules
@@ -74,7 +74,7 @@ bench-peer: ## this program beside istioctl analyze on the same 4,000 services: 
 
 .PHONY: oracle
 oracle: ## ask istiod's converters and a real Envoy again what policies mean; fails when an answer drifted
-	@cd test/oracle && $(GO) run -p $(JOBS) ./cmd/oracle check
+	@$(MAKE) -C test/oracle oracle
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s) each
