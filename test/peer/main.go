@@ -64,7 +64,7 @@ func run() error {
 		}
 		theirs, ours = append(theirs, t), append(ours, o)
 	}
-	return compare(median(theirs), median(ours), *runs)
+	return compare(sum(theirs), sum(ours), *runs)
 }
 
 func generate(file string, mesh meshtest.Bulk) error {
@@ -139,21 +139,21 @@ func measure(program string, args ...string) (usage, error) {
 	return usage{wall: wall, cpu: state.UserTime() + state.SystemTime(), peak: kernel.Maxrss * 1024}, nil
 }
 
-// median takes each figure's median by itself.
-func median(all []usage) usage {
-	mid := func(less func(a, b usage) int) usage {
-		slices.SortFunc(all, less)
-		return all[len(all)/2]
+// sum takes the least time, which other processes disturbed least, and the median of memory.
+func sum(all []usage) usage {
+	peaks := make([]int64, 0, len(all))
+	out := all[0]
+	for _, u := range all {
+		out.wall, out.cpu = min(out.wall, u.wall), min(out.cpu, u.cpu)
+		peaks = append(peaks, u.peak)
 	}
-	return usage{
-		wall: mid(func(a, b usage) int { return int(a.wall - b.wall) }).wall,
-		cpu:  mid(func(a, b usage) int { return int(a.cpu - b.cpu) }).cpu,
-		peak: mid(func(a, b usage) int { return int(a.peak - b.peak) }).peak,
-	}
+	slices.Sort(peaks)
+	out.peak = peaks[len(peaks)/2]
+	return out
 }
 
 func compare(theirs, ours usage, runs int) error {
-	fmt.Printf("\nmedian of %d runs   %12s %12s %12s\n", runs, "wall", "processor", "peak memory")
+	fmt.Printf("\n%-20s %12s %12s %12s   (least time and median memory of %d runs)\n", "", "wall", "processor", "peak memory", runs)
 	for _, row := range []struct {
 		name string
 		usage
