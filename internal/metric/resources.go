@@ -62,7 +62,7 @@ const usageSamples = 8
 // sampled averages a selector over instants spread over the window, one in each of 8 equal strata, at a phase that wanders
 // so that no hour of the day is preferred. A range or a subquery over two weeks would make the server decode every sample of every proxy, hundreds of
 // millions in a large mesh; this touches a chunk a sample, and costs less. over is how far back the selector itself looks. A pod that ran for part of the window is
-// averaged over that part.
+// averaged over that part. A pod has one of the containers at most, so the maximum by pod merges duplicates and nothing else.
 func (p Params) sampled(over time.Duration, selector func(offset string) string) string {
 	step := (p.Window() - over) / usageSamples
 	parts := make([]string, usageSamples)
@@ -72,7 +72,7 @@ func (p Params) sampled(over time.Duration, selector func(offset string) string)
 		if offset := (time.Duration(i)*step + phase).Truncate(time.Second); offset > 0 {
 			at = " offset " + span(offset)
 		}
-		parts[i] = fmt.Sprintf(`label_replace(sum by (namespace,pod) (max by (namespace,pod,container) (%s)),"at","%d","","")`, selector(at), i)
+		parts[i] = fmt.Sprintf(`label_replace(max by (namespace,pod) (%s),"at","%d","","")`, selector(at), i)
 	}
 	return `avg by (namespace, pod) (` + union(parts) + `)`
 }
