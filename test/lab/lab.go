@@ -2,7 +2,6 @@ package lab
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -262,18 +261,17 @@ func (l *Lab) Watch(parent context.Context) (context.Context, context.CancelFunc
 // Failure returns the first process that ended though nobody had asked it to, or nil.
 // One that has been started again counts no more.
 func (l *Lab) Failure() *proc.ExitError {
-	if exit := l.supervisorGone(); exit != nil {
-		return exit // the others died of that
+	raw, _ := os.ReadFile(l.path("exits.json")) // absent: nothing has failed
+	var exits []proc.ExitError
+	if err := json.Unmarshal(raw, &exits); err != nil && len(raw) > 0 {
+		return &proc.ExitError{Name: SupervisorName, Reason: err.Error(), Log: l.LogFile(SupervisorName)}
 	}
-	raw, _ := os.ReadFile(l.path("exits.jsonl")) // absent: nothing has failed
-	for line := range bytes.Lines(raw) {
-		var exit proc.ExitError
-		if json.Unmarshal(line, &exit) != nil {
-			continue // being written; the next look sees it whole
-		}
-		if now, err := l.Process(exit.Name); err != nil || now.PID == exit.PID {
-			return &exit
-		}
+	// Looked at last: what dies with the supervisor is not the cause.
+	if exit := l.supervisorGone(); exit != nil {
+		return exit
+	}
+	if len(exits) > 0 {
+		return &exits[0]
 	}
 	return nil
 }

@@ -101,17 +101,19 @@ func (s *State) addr(port string) string { return "127.0.0.1:" + s.port(port) }
 
 func (s *State) port(name string) string { return strconv.Itoa(s.Ports[name]) }
 
-func (s *State) save() error {
-	raw, err := json.MarshalIndent(s, "", "  ")
+func (s *State) save() error { return s.writeJSON("lab.json", s) }
+
+// writeJSON writes a file of the lab by rename, so that a reader sees the whole of it or none.
+func (s *State) writeJSON(name string, content any) error {
+	raw, err := json.MarshalIndent(content, "", "  ")
 	if err != nil {
 		return err
 	}
-	// By rename: a reader sees the whole file or none.
-	tmp := s.path("lab.json.tmp")
+	tmp := s.path(name + ".tmp")
 	if err := os.WriteFile(tmp, raw, 0o644); err != nil {
 		return err
 	}
-	return os.Rename(tmp, s.path("lab.json"))
+	return os.Rename(tmp, s.path(name))
 }
 
 func loadState(dir string) (*State, error) {

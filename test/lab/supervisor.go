@@ -2,7 +2,6 @@ package lab
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -63,6 +62,8 @@ type supervisor struct {
 	mu      sync.Mutex
 	running map[string]*proc.Process
 	stopped map[string]bool // on request, so their end is no failure
+	// exits holds what ended by itself and has not been started again.
+	exits []proc.ExitError
 }
 
 // startOrder is also the reverse of the order in which a lab is taken down.
@@ -112,13 +113,8 @@ func (s *supervisor) report(err error) {
 	if err != nil {
 		o.Error = err.Error()
 	}
-	raw, _ := json.Marshal(o)
-	if werr := os.WriteFile(s.state.path("outcome.tmp"), raw, 0o644); werr != nil {
-		log.Print(werr)
-		return
-	}
-	if werr := os.Rename(s.state.path("outcome.tmp"), s.state.path("outcome.json")); werr != nil {
-		log.Print(werr)
+	if err := s.state.writeJSON("outcome.json", o); err != nil {
+		log.Print(err)
 	}
 }
 
@@ -138,6 +134,8 @@ func (s *supervisor) start(name string) (*proc.Process, error) {
 	s.mu.Lock()
 	s.running[name] = p
 	delete(s.stopped, name)
+	s.exits = slices.DeleteFunc(s.exits, func(e proc.ExitError) bool { return e.Name == name })
+	s.recordExits()
 	s.mu.Unlock()
 	go func() {
 		<-p.Done()
@@ -147,22 +145,16 @@ func (s *supervisor) start(name string) (*proc.Process, error) {
 		delete(s.running, name)
 		if !s.stopped[name] {
 			log.Print(p.Exit())
-			s.recordExit(p.Exit())
+			s.exits = append(s.exits, p.Exit())
+			s.recordExits()
 		}
 	}()
 	return p, nil
 }
 
-// recordExit appends to the file that Lab.Watch reads.
-func (s *supervisor) recordExit(exit proc.ExitError) {
-	file, err := os.OpenFile(s.state.path("exits.jsonl"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		log.Print(err)
-		return
-	}
-	defer file.Close()
-	raw, _ := json.Marshal(exit)
-	if _, err := file.Write(append(raw, '\n')); err != nil {
+// recordExits writes the file that Lab.Failure reads. The caller holds the lock.
+func (s *supervisor) recordExits() {
+	if err := s.state.writeJSON("exits.json", s.exits); err != nil {
 		log.Print(err)
 	}
 }

@@ -45,6 +45,7 @@ func Connect(kubeconfig string) (*Client, error) {
 	}
 	config.QPS, config.Burst = -1, -1
 	config.UserAgent = "sidestep-lab"
+	config.WarningHandler = rest.NoWarnings{} // the traps are full of what it warns of
 	return ConnectTo(config)
 }
 
