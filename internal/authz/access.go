@@ -163,7 +163,7 @@ func (d *comparison) example(f *finding, p *path, against Decision) (r Request, 
 	fixed := side{verdict: against}
 	env := &environment{preferred: func(k attrKind) []string { return preferred(k, f.target) },
 		known: func(pl place) []netip.Addr { return knownAddresses(pl, f.target, f.target) }, classes: d.classes}
-	prob := newProblem([3]side{fixed, actual, {verdict: Deny}}, env)
+	prob := newProblem(withoutPreflights([3]side{fixed, actual, {verdict: Deny}}, f.token), env)
 	if prob.tooLarge != "" {
 		return r, false, true
 	}

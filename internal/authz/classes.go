@@ -296,8 +296,9 @@ func (p *product) accepts(s productState, nonEmpty bool, tmpl [][]positions) bit
 
 // addressClasses gives one class per satisfiable combination of address ranges. Ranges
 // change membership only where one begins or ends, so those addresses decide. When the
-// address is known to be one of a list, only those count.
-func addressClasses(pats []*pattern, known []netip.Addr) []class {
+// address is known to be one of a list, only those count. The address of a connection is never an
+// IPv4-mapped one; that in X-Forwarded-For may be.
+func addressClasses(kind attrKind, pats []*pattern, known []netip.Addr) []class {
 	candidates := known
 	if len(known) == 0 {
 		candidates = append(candidates, netip.AddrFrom4([4]byte{192, 0, 2, 1}), netip.AddrFrom4([4]byte{}), netip.IPv6Unspecified())
@@ -311,9 +312,12 @@ func addressClasses(pats []*pattern, known []netip.Addr) []class {
 	found := map[string]bool{}
 	var out []class
 	for _, a := range candidates {
+		if kind != attrRemoteIP {
+			a = a.Unmap()
+		}
 		bits := newBitset(len(pats))
 		for i, p := range pats {
-			if p.prefix.Contains(a.Unmap()) {
+			if p.prefix.Contains(a) {
 				bits.set(i)
 			}
 		}

@@ -341,7 +341,7 @@ func (d *comparison) solve(pair callerPair, c callerClass, t, u target, proto Pr
 		return
 	}
 	env := &environment{preferred: func(k attrKind) []string { return preferred(k, t) }, known: func(pl place) []netip.Addr { return knownAddresses(pl, t, u) }, classes: d.classes}
-	prob := newProblem(sides, env)
+	prob := newProblem(withoutPreflights(sides, tok), env)
 	if prob.tooLarge != "" {
 		found.tooLarge("the " + prob.tooLarge + " patterns have too many combinations")
 		return

@@ -125,7 +125,8 @@ func (e *evaluation) view(h *hop) *view {
 	if h.inner {
 		v.sourceIP = netip.Addr{}
 	}
-	v.remoteIP = address(e.req.RemoteIP)
+	// An IPv4-mapped address in X-Forwarded-For stays IPv6: no IPv4 block holds it.
+	v.remoteIP, _ = netip.ParseAddr(e.req.RemoteIP)
 	v.dest = address(e.req.PodIP)
 	if h.vip {
 		v.dest = address(e.req.VIP)
@@ -133,7 +134,8 @@ func (e *evaluation) view(h *hop) *view {
 	return v
 }
 
-// address reads an IP; text that is none gives the invalid address, which no range holds.
+// address reads the IP of a connection's end; text that is none gives the invalid address, which no
+// range holds. An IPv4-mapped one is IPv4, as Envoy takes those of its sockets.
 func address(s string) netip.Addr {
 	a, err := netip.ParseAddr(s)
 	if err != nil {
@@ -170,7 +172,7 @@ func (e *evaluation) at(h *hop) Hop {
 		denied = true
 		out.Reasons = append(out.Reasons, Reason{Policy: h.strictBy, Rule: -1, Effect: EffectDenied, Why: "mTLS is STRICT and the caller has no identity"})
 	}
-	if v.http {
+	if v.http && !e.req.preflight() {
 		tok, why, forward := h.prog.readToken(e.token)
 		v.token = tok
 		if why != "" {

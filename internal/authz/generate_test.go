@@ -37,9 +37,9 @@ var (
 	vocabNamespaces = []string{"a", "b", "c", "a*", "*b", "*"}
 	vocabSAs        = []string{"w0", "w1", "a/w0", "b/w2", "a/waypoint"}
 	vocabTDs        = []string{"cluster.local", "*", "other*", "*.local"}
-	vocabCIDRs      = []string{"10.0.0.0/8", "10.1.0.0/16", "10.1.2.3", "192.168.1.0/24", "0.0.0.0/0", "fd00::/8"}
+	vocabCIDRs      = []string{"10.0.0.0/8", "10.1.0.0/16", "10.1.2.3", "192.168.1.0/24", "0.0.0.0/0", "fd00::/8", "::ffff:10.1.0.0/112"}
 	vocabPorts      = []string{"80", "8080", "9090", "443"}
-	vocabMethods    = []string{"GET", "POST", "DELETE", "*", "P*", "*T"}
+	vocabMethods    = []string{"GET", "POST", "DELETE", "OPTIONS", "*", "P*", "*T", "*S"}
 	vocabPaths      = []string{"/", "/admin", "/admin*", "/api/*", "*.html", "*/x", "/api/{*}", "/api/{**}", "/{*}/x", "*", "/api/v1/x", "/api/{*}/x/{**}"}
 	vocabHosts      = []string{"a.example", "*.example", "A.example", "b.*", "*"}
 	vocabHeaders    = []string{"v1", "v*", "*1", "*", "V1"}
@@ -47,7 +47,7 @@ var (
 	vocabClaims     = []string{"admin", "dev", "a*", "*n", "*"}
 	vocabSNI        = []string{"a.example", "*.example", "*"}
 	vocabKeys       = []string{"source.ip", "remote.ip", "source.namespace", "source.principal", "source.serviceAccount", "source.trustDomain",
-		"destination.ip", "destination.port", "connection.sni", "request.headers[x-v]", "request.headers[:method]", "request.auth.principal",
+		"destination.ip", "destination.port", "connection.sni", "request.headers[x-v]", "request.headers[:method]", "request.headers[Origin]", "request.headers[access-control-request-method]", "request.auth.principal",
 		"request.auth.audiences", "request.auth.presenter", "request.auth.claims[role]", "request.auth.claims[a][b]", "request.auth.claims[iss]",
 		"request.auth.claims[sub]", "experimental.envoy.filters.x[k]", "unknown.key", "request.headers", "request.auth.claims"}
 )
@@ -315,10 +315,21 @@ func (g gen) attributes(r *Request) {
 	r.Path = pick(g, "/", "/admin", "/admin/x", "/api/v1", "/api/v1/x", "/api/", "/api/v1/x/y", "/index.html", "/a/x", "/api//x", "/x", "/api/v1/x/")
 	r.Host = pick(g, "a.example", "A.EXAMPLE", "b.example", "b.org", "c")
 	r.SNI = pick(g, "", "a.example", "b.example", "c")
-	ips := []string{"10.0.0.1", "10.1.0.1", "10.1.2.3", "192.168.1.7", "8.8.8.8", "fd00::1", "2001:db8::1"}
+	ips := []string{"10.0.0.1", "10.1.0.1", "10.1.2.3", "192.168.1.7", "8.8.8.8", "fd00::1", "2001:db8::1", "::ffff:10.1.2.3"}
 	r.SourceIP, r.RemoteIP, r.PodIP, r.VIP, r.WaypointIP = pick(g, ips...), pick(g, ips...), pick(g, ips...), pick(g, ips...), pick(g, ips...)
 	if g.chance(60) {
 		r.Headers = map[string]string{"x-v": pick(g, "v1", "v2", "1", "V1", "", "admin", "dev")}
+	}
+	if g.chance(15) {
+		r.Method = "OPTIONS"
+		for _, h := range []string{preflightOrigin, preflightAskMethod} {
+			if g.chance(85) {
+				if r.Headers == nil {
+					r.Headers = map[string]string{}
+				}
+				r.Headers[h] = pick(g, "v1", "admin", "1", "")
+			}
+		}
 	}
 	if g.chance(60) {
 		t := &Token{Valid: g.chance(85), Issuer: pick(g, "https://iss", "https://iss", "https://other", "https://third"), Claims: map[string]Claim{}}

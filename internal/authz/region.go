@@ -210,7 +210,7 @@ func (b *problemBuilder) addVariables(k variableKey, pats []*pattern, env *envir
 		if k.attr.kind == attrDestIP {
 			known = env.known(k.place)
 		}
-		b.p.vars = append(b.p.vars, variable{attr: k.attr, place: k.place, classes: addressClasses(pats, known)})
+		b.p.vars = append(b.p.vars, variable{attr: k.attr, place: k.place, classes: addressClasses(k.attr.kind, pats, known)})
 		return true
 	}
 	a := k.attr

@@ -214,17 +214,29 @@ func TestClassesCoverEveryString(t *testing.T) {
 
 func TestClassesCoverEveryAddress(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
+		kind := rapid.SampledFrom([]attrKind{attrSourceIP, attrRemoteIP}).Draw(t, "kind")
+		small := func(max int, name string) byte { return byte(rapid.IntRange(0, max).Draw(t, name)) }
+		address := func() netip.Addr {
+			a := netip.AddrFrom4([4]byte{9 + small(2, "a"), small(3, "b"), small(3, "c"), small(8, "d")})
+			if rapid.IntRange(0, 3).Draw(t, "mapped") == 0 {
+				return netip.AddrFrom16(a.As16())
+			}
+			return a
+		}
 		var pats []*pattern
 		for i := rapid.IntRange(1, 6).Draw(t, "n"); i > 0; i-- {
-			a := netip.AddrFrom4([4]byte{10, byte(rapid.IntRange(0, 3).Draw(t, "b")), byte(rapid.IntRange(0, 3).Draw(t, "c")), byte(rapid.IntRange(0, 7).Draw(t, "d"))})
-			pats = append(pats, cidrPattern(netip.PrefixFrom(a, rapid.IntRange(0, 32).Draw(t, "bits")).Masked()))
+			a := address()
+			pats = append(pats, cidrPattern(netip.PrefixFrom(a, rapid.IntRange(0, a.BitLen()).Draw(t, "bits")).Masked()))
 		}
 		have := map[string]bool{}
-		for _, c := range addressClasses(pats, nil) {
+		for _, c := range addressClasses(kind, pats, nil) {
 			have[c.bits.key()] = true
 		}
 		for i := 0; i < 50; i++ {
-			a := netip.AddrFrom4([4]byte{byte(rapid.IntRange(9, 11).Draw(t, "a")), byte(rapid.IntRange(0, 4).Draw(t, "b")), byte(rapid.IntRange(0, 4).Draw(t, "c")), byte(rapid.IntRange(0, 9).Draw(t, "d"))})
+			a := address()
+			if kind == attrSourceIP {
+				a = a.Unmap()
+			}
 			bits := newBitset(len(pats))
 			for i, p := range pats {
 				if p.prefix.Contains(a) {
