@@ -15,6 +15,9 @@ import (
 type policyFate struct {
 	compiled authz.AuthorizationPolicy
 	rules    []authz.RuleFate
+	// addresses, remotes and identities are where it goes by the peer's address, by X-Forwarded-For and by
+	// the peer's identity.
+	addresses, remotes, identities peerPlaces
 }
 
 // with returns the rules that met one of the given fates because ztunnel does not know some attribute.
@@ -47,6 +50,8 @@ func (x *index) fate(namespace, name string) *policyFate {
 	})
 	if found {
 		fate.compiled, fate.rules = compiled[i], authz.ZtunnelFates(&compiled[i])
+		ref := mesh.Ref{Group: kindAuthorizationPolicy.Group, Kind: kindAuthorizationPolicy.Kind, Namespace: namespace, Name: name}
+		fate.addresses, fate.remotes, fate.identities = addressFields.in(ref, &compiled[i]), remoteFields.in(ref, &compiled[i]), identityOfPeer.in(ref, &compiled[i])
 	}
 	x.fates[key] = fate
 	return fate

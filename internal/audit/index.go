@@ -15,6 +15,8 @@ type index struct {
 	mesh       *mesh.Mesh
 	namespaces map[string]*corev1.Namespace
 	sidecars   *int
+	// applications counts application workloads by mode.
+	applications map[mesh.Mode]int
 	// fates are policies compiled for ztunnel; strangers the answers of notUnder; exposed maps Services to
 	// the route of a gateway; autoscalers finds them by what they scale.
 	fates       map[[2]string]*policyFate

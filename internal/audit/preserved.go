@@ -15,7 +15,7 @@ type Preserved struct {
 // of a rule; a test holds that.
 func AllPreserved() []Preserved {
 	return []Preserved{
-		{mesh.L4Authz, "ztunnel evaluates every attribute of the policy. Behind a waypoint it sees another identity (SS212)."},
+		{mesh.L4Authz, "ztunnel evaluates every attribute of the policy. Behind a waypoint it sees another identity (SS212) and another address (SS224)."},
 		{mesh.TrafficDistribution, "ztunnel follows trafficDistribution and its annotation."},
 		{mesh.EgressServiceEntry, "ztunnel forwards to a named external host. Anything above TCP there is asked for by other objects (SS301, SS407, SS408)."},
 		{mesh.OpaqueTCP, "Databases and other TCP protocols, server-first ones included, pass through ztunnel."},
