@@ -58,7 +58,7 @@ func (f *roiFlags) register(c *cobra.Command) {
 }
 
 func (f *roiFlags) registerOutput(c *cobra.Command) {
-	c.Flags().StringVarP(&f.output, "output", "o", "text", "text, json, csv, markdown or html")
+	c.Flags().StringVarP(&f.output, "output", "o", "text", "text, json, csv, markdown, html or prometheus")
 	c.Flags().BoolVar(&f.explain, "explain", false, "show every query and step of arithmetic")
 }
 
@@ -199,8 +199,10 @@ func roiWriter(format string) (func(*report.ROI, io.Writer) error, error) {
 		return (*report.ROI).Markdown, nil
 	case "html":
 		return (*report.ROI).HTML, nil
+	case "prometheus":
+		return (*report.ROI).Prometheus, nil
 	}
-	return nil, fmt.Errorf("-o %q: want text, json, csv, markdown or html", format)
+	return nil, fmt.Errorf("-o %q: want text, json, csv, markdown, html or prometheus", format)
 }
 
 func newRoiCollectCommand(env *Env) *cobra.Command {
