@@ -85,8 +85,8 @@ func (l *corpusLine) world() (*authz.World, error) {
 	return w, nil
 }
 
-// request is a corpus request as one point sees it.
-func (r *corpusRequest) request(l *corpusLine, point string) (authz.Request, error) {
+// request is a corpus request in this package's terms.
+func (r *corpusRequest) request(l *corpusLine) (authz.Request, error) {
 	out := authz.Request{
 		From: authz.Caller{Principal: r.SourcePrincipal}, Protocol: authz.Protocol(r.Protocol),
 		Method: r.Method, Path: r.Path, Host: r.Host, Headers: r.Headers, SNI: r.SNI,
@@ -95,7 +95,7 @@ func (r *corpusRequest) request(l *corpusLine, point string) (authz.Request, err
 	if out.RemoteIP == "" || r.Protocol == "tcp" {
 		out.RemoteIP = r.SourceIP
 	}
-	if r.SourcePrincipal == "" || (point == "waypoint" && r.Protocol == "http") {
+	if r.SourcePrincipal == "" {
 		out.SNI = ""
 	}
 	if len(r.JWT) > 0 && string(r.JWT) != "null" {
@@ -117,8 +117,9 @@ func (l *corpusLine) question(point string) *authz.PointQuestion {
 			ServiceAccount: l.Workload.ServiceAccount, Role: authz.RoleApplication},
 	}
 	switch point {
-	case "sidecar":
+	case "sidecar", "sidecar-hbone":
 		at.Point = authz.PointServerSidecar
+		at.Tunnel = point == "sidecar-hbone"
 	case "ztunnel":
 		at.Point = authz.PointZtunnel
 	case "waypoint":
@@ -131,7 +132,7 @@ func (l *corpusLine) question(point string) *authz.PointQuestion {
 
 // answer asks one point and says it in the corpus's words.
 func (l *corpusLine) answer(ps *authz.Points, at *authz.PointQuestion, point string, r *corpusRequest) (string, error) {
-	req, err := r.request(l, point)
+	req, err := r.request(l)
 	if err != nil {
 		return "", err
 	}
@@ -188,7 +189,7 @@ func TestCorpus(t *testing.T) {
 				return
 			}
 			ps := authz.NewPoints(w)
-			for _, point := range []string{"sidecar", "ztunnel", "waypoint"} {
+			for _, point := range []string{"sidecar", "sidecar-hbone", "ztunnel", "waypoint"} {
 				at := l.question(point)
 				for i, want := range l.Answers[point] {
 					if want == "n/a" {
@@ -215,7 +216,10 @@ func TestCorpus(t *testing.T) {
 			t.Fatalf("%s: %v", f, err)
 		}
 	}
-	total := asked["sidecar"] + asked["ztunnel"] + asked["waypoint"]
+	total := 0
+	for _, n := range asked {
+		total += n
+	}
 	t.Logf("%d answers (%v), %d disagree", total, asked, failures)
 	if failures > 0 {
 		t.Errorf("%d of %d answers disagree: %v", failures, total, kinds)

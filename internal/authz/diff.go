@@ -210,6 +210,7 @@ func (p *path) equalTo(q *path) bool {
 		x.point, y.point = "", ""
 		x.where, y.where = Ref{}, Ref{}
 		x.strictBy, y.strictBy = "", ""
+		x.inner, y.inner = x.inner && x.prog.asksConnection, y.inner && y.prog.asksConnection
 		if x != y {
 			return false
 		}

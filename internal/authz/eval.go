@@ -122,8 +122,12 @@ func (e *evaluation) view(h *hop) *view {
 	if h.viaWaypoint {
 		v.sourceIP = address(e.req.WaypointIP)
 	}
+	v.sni = e.req.SNI
 	if h.inner {
 		v.sourceIP = netip.Addr{}
+		if h.blindToSNI() {
+			v.sni = ""
+		}
 	}
 	// An IPv4-mapped address in X-Forwarded-For stays IPv6: no IPv4 block holds it.
 	v.remoteIP, _ = netip.ParseAddr(e.req.RemoteIP)

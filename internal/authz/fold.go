@@ -168,6 +168,10 @@ func (l *literal) specialise(v *view, h *hop) (truth, open bool, p pending) {
 		if h.vip {
 			p.key.place = placeVIP
 		}
+	case attrSNI:
+		if h.blindToSNI() {
+			return l.match(v), false, p // v.sni is empty
+		}
 	case attrMethod, attrPath, attrHost, attrHeader:
 		if !v.http {
 			return l.negate, false, p

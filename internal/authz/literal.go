@@ -79,6 +79,7 @@ type view struct {
 	// path is normalized, without query and fragment.
 	path                     string
 	http                     bool
+	sni                      string
 	sourceIP, remoteIP, dest netip.Addr
 	req                      *Request
 	// token is what the point's JWT filter made of the request's token.
@@ -111,7 +112,7 @@ func (l *literal) any(v *view) bool {
 	case attrDestIP:
 		return anyCIDR(l.pats, v.dest)
 	case attrSNI:
-		return anyString(l.pats, v.req.SNI, true)
+		return anyString(l.pats, v.sni, true)
 	case attrMethod:
 		return v.http && anyString(l.pats, v.req.Method, v.req.Method != "")
 	case attrPath:

@@ -29,6 +29,8 @@ type model struct {
 type serverKey struct {
 	w *Workload
 	d dialect
+	// inner is a sidecar behind its HBONE termination.
+	inner bool
 }
 
 type waypointKey struct {
@@ -168,13 +170,14 @@ func (m *model) authentications(list []int) []*RequestAuthentication {
 	return out
 }
 
-// server gives what a workload's own proxy (or its node's ztunnel) enforces.
-func (m *model) server(w *Workload, d dialect) *program {
-	key := serverKey{w, d}
+// server gives what a workload's own proxy (or its node's ztunnel) enforces; inner asks for the chains
+// behind the sidecar's HBONE termination.
+func (m *model) server(w *Workload, d dialect, inner bool) *program {
+	key := serverKey{w, d, inner}
 	if p, ok := m.serverCache[key]; ok {
 		return p
 	}
-	s := spec{dialect: d, unknown: m.unknown(w)}
+	s := spec{dialect: d, inner: inner, unknown: m.unknown(w)}
 	if s.unknown == "" {
 		s.unknown = m.unknownNS[m.cfg.root()]
 	}

@@ -25,9 +25,25 @@ type hop struct {
 	// vip says that the destination address is the service's and not the pod's;
 	// viaWaypoint that the source address is a waypoint's.
 	vip, viaWaypoint bool
-	// inner is a waypoint behind its HBONE termination: the peer there is Envoy's own
-	// internal listener, so that source.ip has no address and never matches.
+	// inner is an Envoy behind an HBONE termination, that of a waypoint or that of a sidecar whose
+	// caller is ambient. The peer there is Envoy's own internal listener: source.ip has no address and
+	// never matches.
 	inner bool
+}
+
+// blindToSNI says that the hop sees no server name: only a waypoint looks for that of TLS inside the
+// tunnel, and only where it speaks no HTTP.
+func (h *hop) blindToSNI() bool {
+	return h.inner && (h.protocol == ProtocolHTTP || h.point != PointWaypoint)
+}
+
+// arrival is how a call gets to a workload.
+type arrival struct {
+	who who
+	// tunnel says that it comes through HBONE.
+	tunnel bool
+	// via is the waypoint that it comes through.
+	via *Waypoint
 }
 
 // path is how a call travels. Failed and unknown, when set, override the hops.
@@ -79,7 +95,7 @@ func (m *model) route(k callerKind, t target, proto Protocol) path {
 	switch k.mode {
 	case ModeNone:
 		p.route = append(p.route, "plaintext from outside the mesh")
-		m.serve(&p, t, proto, whoNobody, nil)
+		m.serve(&p, t, proto, arrival{})
 	case ModeAmbient:
 		m.fromAmbient(&p, t, proto)
 	default:
@@ -101,17 +117,17 @@ func (m *model) fromAmbient(p *path, t target, proto Protocol) {
 		m.throughWaypoint(p, wp, t, proto)
 		return
 	}
-	m.serve(p, t, proto, m.ztunnelIdentity(p, t.w), nil)
+	m.serve(p, t, proto, m.fromZtunnel(p, t.w, nil))
 }
 
-// ztunnelIdentity says whether ztunnel (or a waypoint) reaches a workload with HBONE. A
-// sidecar that cannot speak HBONE is called in plaintext.
-func (m *model) ztunnelIdentity(p *path, w *Workload) who {
+// fromZtunnel is how ztunnel (or a waypoint) reaches a workload. A sidecar that cannot speak HBONE is
+// called in plaintext.
+func (m *model) fromZtunnel(p *path, w *Workload, via *Waypoint) arrival {
 	if w.Mode == ModeAmbient || (w.Mode == ModeSidecar && w.HBONE) {
-		return whoCaller
+		return arrival{who: whoCaller, tunnel: true, via: via}
 	}
 	p.route = append(p.route, "plaintext")
-	return whoNobody
+	return arrival{via: via}
 }
 
 // fromEnvoy is a call from a sidecar or a gateway. Sidecars never use waypoints;
@@ -128,7 +144,7 @@ func (m *model) fromEnvoy(p *path, k callerKind, t target, proto Protocol) {
 	} else {
 		p.route = append(p.route, "client sidecar")
 	}
-	m.serve(p, t, proto, m.envoyIdentity(p, k, t), nil)
+	m.serve(p, t, proto, arrival{who: m.envoyIdentity(p, k, t)})
 }
 
 // envoyIdentity says whether an Envoy caller authenticates itself.
@@ -174,7 +190,7 @@ func (m *model) throughWaypoint(p *path, wp *Waypoint, t target, proto Protocol)
 	}
 	h.prog = m.waypoint(wp, svc, envoyDialect(proto))
 	p.hops = append(p.hops, h)
-	m.serve(p, t, proto, m.ztunnelIdentity(p, t.w), wp)
+	m.serve(p, t, proto, m.fromZtunnel(p, t.w, wp))
 }
 
 // hbonePort is where waypoints terminate HBONE.
@@ -189,15 +205,15 @@ func envoyDialect(proto Protocol) dialect {
 
 // serve is the arrival at the workload: at its sidecar, its ztunnel or nothing. A call
 // that came through a waypoint bears the waypoint's identity.
-func (m *model) serve(p *path, t target, proto Protocol, as who, via *Waypoint) {
-	h := hop{where: t.w.Ref, who: as, port: t.port, protocol: proto, viaWaypoint: via != nil}
-	if via != nil && as == whoCaller {
-		h.who, h.principal = whoWaypoint, via.Principal(m.cfg)
+func (m *model) serve(p *path, t target, proto Protocol, as arrival) {
+	h := hop{where: t.w.Ref, who: as.who, port: t.port, protocol: proto, viaWaypoint: as.via != nil}
+	if as.via != nil && as.who == whoCaller {
+		h.who, h.principal = whoWaypoint, as.via.Principal(m.cfg)
 	}
 	switch t.w.Mode {
 	case ModeAmbient:
 		h.point, h.protocol = PointZtunnel, ProtocolTCP
-		h.prog = m.server(t.w, dialectZtunnel)
+		h.prog = m.server(t.w, dialectZtunnel, false)
 		p.route = append(p.route, "destination's ztunnel")
 	case ModeSidecar:
 		for _, x := range t.w.ExcludedInboundPorts {
@@ -210,7 +226,8 @@ func (m *model) serve(p *path, t target, proto Protocol, as who, via *Waypoint) 
 		if t.w.Role == RoleGateway {
 			h.point = PointGateway
 		}
-		h.prog = m.server(t.w, envoyDialect(proto))
+		h.inner = as.tunnel && t.w.Role != RoleGateway
+		h.prog = m.server(t.w, envoyDialect(proto), h.inner)
 		if t.w.Role != RoleGateway {
 			mode, by := m.peer(t.w).sidecarMode(t.port)
 			if mode == MTLSStrict {

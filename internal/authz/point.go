@@ -6,6 +6,8 @@ type PointQuestion struct {
 	Point Point
 	// Workload that the sidecar or ztunnel enforces for.
 	Workload Workload
+	// Tunnel asks a sidecar about a call that comes through HBONE, as from ambient callers.
+	Tunnel bool
 	// Waypoint, and the Service that the call addresses there (nil: a pod).
 	Waypoint Waypoint
 	Service  *Service
@@ -29,14 +31,15 @@ func (ps *Points) Ask(q *PointQuestion, r *Request) Hop {
 	switch q.Point {
 	case PointZtunnel:
 		h.protocol = ProtocolTCP
-		h.prog = m.server(&q.Workload, dialectZtunnel)
+		h.prog = m.server(&q.Workload, dialectZtunnel, false)
 	case PointWaypoint:
 		h.vip, h.inner = q.Service != nil, true
 		h.where = Ref{Kind: kindGateway, Namespace: q.Waypoint.Namespace, Name: q.Waypoint.Name}
 		h.prog = m.waypoint(&q.Waypoint, q.Service, envoyDialect(r.Protocol))
 	default:
-		h.prog = m.server(&q.Workload, envoyDialect(r.Protocol))
-		if mode, by := m.peer(&q.Workload).sidecarMode(q.Port); mode == MTLSStrict {
+		h.inner = q.Tunnel
+		h.prog = m.server(&q.Workload, envoyDialect(r.Protocol), q.Tunnel)
+		if mode, by := m.peer(&q.Workload).sidecarMode(q.Port); mode == MTLSStrict && !q.Tunnel {
 			h.strict = true
 			if by != nil {
 				h.strictBy = by.Key()

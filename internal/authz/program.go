@@ -2,6 +2,7 @@ package authz
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -22,6 +23,8 @@ type program struct {
 	id          int
 	deny, allow []*cube
 	hasAllow    bool
+	// asksConnection says that some cube asks about the peer's address or SNI.
+	asksConnection bool
 	// notes explain what is there but does not decide.
 	notes []Reason
 	// jwt are the accepted tokens; nil when no RequestAuthentication applies.
@@ -61,7 +64,9 @@ func newPrograms() *programs {
 
 // spec is what a program is made from.
 type spec struct {
-	dialect  dialect
+	dialect dialect
+	// inner is a sidecar behind its HBONE termination, where CUSTOM policies see no peer.
+	inner    bool
 	policies []*AuthorizationPolicy
 	jwt      []*RequestAuthentication
 	peer     ztunnelPeer
@@ -93,6 +98,9 @@ func (ps *programs) get(cfg Config, cfgKey string, s *spec) *program {
 		b.WriteString(w[0] + "=" + w[1] + ";")
 	}
 	b.WriteString(s.unknown)
+	if s.peerlessCustom() {
+		b.WriteByte('i')
+	}
 	key := b.String()
 	if p, ok := ps.byKey[key]; ok {
 		return p
@@ -125,6 +133,8 @@ func (ps *programs) build(cfg Config, cfgKey string, s *spec) *program {
 			ps.addToEnvoy(p, cfg, cfgKey, pol, s.dialect, custom)
 		}
 	}
+	connection := func(c *cube) bool { return c.asks(isConnection) }
+	p.asksConnection = slices.ContainsFunc(p.deny, connection) || slices.ContainsFunc(p.allow, connection)
 	return p
 }
 
@@ -255,8 +265,18 @@ func (ps *programs) addToEnvoy(p *program, cfg Config, cfgKey string, pol *Autho
 	}
 }
 
+// peerlessCustom says that there are CUSTOM policies which do not see who calls: istiod makes the
+// ALLOW and DENY filters behind a sidecar's HBONE termination look for the identity in filter state, but
+// leaves the CUSTOM ones looking at a TLS connection that is not there
+// (listener_inbound.go buildInboundHBONEListeners; stock Envoy).
+func (s *spec) peerlessCustom() bool {
+	return s.inner && slices.ContainsFunc(s.policies, func(p *AuthorizationPolicy) bool { return p.Action == ActionCustom })
+}
+
 // customPlan is how the CUSTOM policies of one enforcement point are carried out.
 type customPlan struct {
+	// peerless: see spec.peerlessCustom.
+	peerless bool
 	// denyAll: more than one provider without the feature for it; istiod then denies
 	// whatever any of them matches.
 	denyAll bool
@@ -265,7 +285,7 @@ type customPlan struct {
 }
 
 func (ps *programs) customProviders(cfg Config, s *spec) customPlan {
-	plan := customPlan{missing: map[string]bool{}, tcp: map[string]bool{}}
+	plan := customPlan{peerless: s.peerlessCustom(), missing: map[string]bool{}, tcp: map[string]bool{}}
 	known := map[string]ExtensionProvider{}
 	for _, e := range cfg.ExtensionProviders {
 		known[e.Name] = e
@@ -293,6 +313,12 @@ func (ps *programs) addCustom(p *program, cfg Config, cfgKey string, pol *Author
 		return
 	}
 	c := ps.compile(cfg, cfgKey, pol, d)
+	if plan.peerless {
+		if c.asks(isIdentity) {
+			p.note(pol.Key(), -1, EffectIgnored, "behind HBONE a CUSTOM policy does not see who calls: what it asks of the caller's identity never matches")
+			c = c.without(isIdentity, nil)
+		}
+	}
 	if bad {
 		why := "its provider " + pol.Provider + " does not exist"
 		if plan.denyAll {
@@ -323,35 +349,50 @@ func (ps *programs) addCustom(p *program, cfg Config, cfgKey string, pol *Author
 // beforeAuthentication gives the rules of a CUSTOM policy as they are enforced: in front
 // of the JWT filter, where no claim is known yet, and with a further literal.
 func beforeAuthentication(c *compiledRules, and *literal) *compiledRules {
+	return c.without(isToken, and)
+}
+
+func isToken(k attrKind) bool      { return k == attrClaim || k == attrRequestPrincipal }
+func isIdentity(k attrKind) bool   { return k == attrIdentity }
+func isConnection(k attrKind) bool { return k == attrSourceIP || k == attrSNI }
+
+func (c *cube) asks(kind func(attrKind) bool) bool {
+	return slices.ContainsFunc(c.lits, func(l *literal) bool { return kind(l.attr.kind) })
+}
+
+func (c *compiledRules) asks(kind func(attrKind) bool) bool {
+	return slices.ContainsFunc(c.rules, func(r ruleCubes) bool {
+		return slices.ContainsFunc(r.cubes, func(cu *cube) bool { return cu.asks(kind) })
+	})
+}
+
+// without decides the literals about attributes that are not there, and adds a literal, if any, to what
+// is left of each cube.
+func (c *compiledRules) without(gone func(attrKind) bool, and *literal) *compiledRules {
 	out := &compiledRules{id: c.id}
 	for _, r := range c.rules {
 		g := r
 		g.cubes = nil
 		for _, cu := range r.cubes {
-			if lits, ok := withoutToken(cu.lits); ok {
-				if and != nil {
-					lits = append(lits, and)
+			lits, ok := cu.lits[:0:0], true
+			for _, l := range cu.lits {
+				if !gone(l.attr.kind) {
+					lits = append(lits, l)
+				} else if !l.negate {
+					ok = false
 				}
-				g.cubes = append(g.cubes, &cube{policy: cu.policy, rule: cu.rule, lits: lits})
 			}
+			if !ok {
+				continue
+			}
+			if and != nil {
+				lits = append(lits, and)
+			}
+			g.cubes = append(g.cubes, &cube{policy: cu.policy, rule: cu.rule, lits: lits})
 		}
 		out.rules = append(out.rules, g)
 	}
 	return out
-}
-
-// withoutToken decides the literals about a token as for a request without one.
-func withoutToken(lits []*literal) ([]*literal, bool) {
-	var out []*literal
-	for _, l := range lits {
-		switch {
-		case l.attr.kind != attrClaim && l.attr.kind != attrRequestPrincipal:
-			out = append(out, l)
-		case !l.negate:
-			return nil, false
-		}
-	}
-	return out, true
 }
 
 // key identifies the parts of a Config that compiled programs depend on.
