@@ -155,7 +155,10 @@ func (m *model) envoyIdentity(p *path, k callerKind, t target) who {
 		p.route = append(p.route, "plaintext (pod addressed directly)")
 		return whoNobody
 	case t.w.Mode == ModeSidecar:
-		if mode, _ := m.peer(t.w).sidecarMode(t.port); mode == MTLSDisable && (!k.hbone || !t.w.HBONE || t.addressing != ByService) {
+		// Between sidecars istiod prefers legacy mTLS to HBONE even where both ends speak it
+		// (endpoint_builder.go buildEnvoyLbEndpoint, PILOT_PREFER_SENDING_HBONE is off), so that
+		// DISABLE means plaintext, not HBONE.
+		if mode, _ := m.peer(t.w).sidecarMode(t.port); mode == MTLSDisable {
 			p.route = append(p.route, "plaintext (mTLS disabled)")
 			return whoNobody
 		}
