@@ -32,6 +32,8 @@ func runStandIns(ctx context.Context, state *State) error {
 		Addr: state.addr("apiproxy"), Upstream: state.APIServer, Control: control,
 		CAFile: state.path("pki", "ca.crt"), CertFile: state.path("pki", "apiserver.crt"), KeyFile: state.path("pki", "apiserver.key"),
 	}
+	gitops := &standin.GitOps{World: world, Control: control}
+	control.Before = gitops.Remember
 	exporters := standin.NewExporters(world, control)
 	mux := http.NewServeMux()
 	mux.Handle("/faults", control)
@@ -52,7 +54,7 @@ func runStandIns(ctx context.Context, state *State) error {
 	}()
 	go cni.Run(ctx)
 	go (&standin.Kubelet{World: world, Control: control}).Run(ctx)
-	go (&standin.GitOps{World: world, Control: control}).Run(ctx)
+	go gitops.Run(ctx)
 	go exporters.Run(ctx)
 	select {
 	case <-ctx.Done():

@@ -4,6 +4,7 @@
 package standin
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -38,6 +39,9 @@ type Control struct {
 	mu      sync.Mutex
 	faults  Faults
 	changed chan struct{} // closed and replaced at every change
+
+	// Before, when set, runs before faults that came by HTTP take effect; its error refuses them.
+	Before func(context.Context, Faults) error
 }
 
 // NewControl starts with no fault.
@@ -79,6 +83,9 @@ func (c *Control) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err := decoder.Decode(&f)
 		if err == nil {
 			err = f.Metrics.validate()
+		}
+		if err == nil && c.Before != nil {
+			err = c.Before(r.Context(), f)
 		}
 		if err != nil {
 			http.Error(w, fmt.Sprintf("faults: %v", err), http.StatusBadRequest)

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"log"
 	"maps"
+	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -28,17 +29,29 @@ type GitOps struct {
 	World   *World
 	Control *Control
 
+	mu  sync.Mutex
 	git map[string]map[string]string // "namespace" or "namespace/deployment" to labels
+}
+
+// Remember takes what the cluster holds for "Git". It runs before the fault takes effect, so
+// that a change right after it is one that Git does not have.
+func (g *GitOps) Remember(ctx context.Context, f Faults) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.git = map[string]map[string]string{}
+	return g.sync(ctx, f.GitOps)
 }
 
 // Run reverts until ctx ends.
 func (g *GitOps) Run(ctx context.Context) {
 	for {
-		f := g.Control.Faults().GitOps
-		if len(f.Namespaces) == 0 {
-			g.git = nil
-		} else if err := g.sync(ctx, f); err != nil && ctx.Err() == nil {
-			log.Printf("gitops: %v", err)
+		if f := g.Control.Faults().GitOps; len(f.Namespaces) > 0 {
+			g.mu.Lock()
+			err := g.sync(ctx, f)
+			g.mu.Unlock()
+			if err != nil && ctx.Err() == nil {
+				log.Printf("gitops: %v", err)
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -49,10 +62,8 @@ func (g *GitOps) Run(ctx context.Context) {
 	}
 }
 
+// sync reverts what differs from Git. What it sees for the first time is taken into Git.
 func (g *GitOps) sync(ctx context.Context, f GitOpsFault) error {
-	if g.git == nil {
-		g.git = map[string]map[string]string{}
-	}
 	kube := g.World.Client.Kube
 	for _, name := range f.Namespaces {
 		ns, err := kube.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
