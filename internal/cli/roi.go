@@ -128,7 +128,7 @@ func (f *roiFlags) priceSources(env *Env, d metric.Dump) (roi.Prices, error) {
 		if err != nil {
 			return p, fmt.Errorf("--prices: %w", err)
 		}
-		defer file.Close()
+		defer func() { _ = file.Close() }() // only read
 		byInstance, byNode, err := roi.ReadCSV(file, f.prices, f.currency)
 		if err != nil {
 			return p, err

@@ -18,7 +18,7 @@ func writeFile(env *Env, name string, write func(io.Writer) error) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
-	defer os.Remove(f.Name()) // fails once renamed
+	defer func() { _ = os.Remove(f.Name()) }() // fails once renamed
 	err = errors.Join(write(f), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), full)

@@ -63,7 +63,7 @@ func (f *metricFlags) load(ctx context.Context, env *Env) (metric.Dump, error) {
 		if err != nil {
 			return metric.Dump{}, err
 		}
-		defer file.Close()
+		defer func() { _ = file.Close() }() // only read
 		d, err := metric.Decode(file)
 		if err != nil {
 			return d, fmt.Errorf("%s: %w", f.dump, err)

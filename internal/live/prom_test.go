@@ -32,11 +32,11 @@ func promServer(t *testing.T, build, body string, status int, seen func(*http.Re
 				w.WriteHeader(http.StatusNotFound)
 				return
 			}
-			io.WriteString(w, `{"status":"success","data":`+build+`}`)
+			_, _ = io.WriteString(w, `{"status":"success","data":`+build+`}`)
 			return
 		}
 		w.WriteHeader(status)
-		io.WriteString(w, body)
+		_, _ = io.WriteString(w, body)
 	}))
 	t.Cleanup(srv.Close)
 	return srv
@@ -87,10 +87,12 @@ func TestPromFailuresAreOneLineThatSaysWhatToDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	gone := "http://" + closed.Addr().String()
-	closed.Close()
+	if err := closed.Close(); err != nil {
+		t.Fatal(err)
+	}
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		io.WriteString(w, "<html>log in</html>")
+		_, _ = io.WriteString(w, "<html>log in</html>")
 	}))
 	t.Cleanup(page.Close)
 	locked := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
@@ -178,11 +180,12 @@ func TestPromRangesAreCutBelowTheServersLimit(t *testing.T) {
 	done <- struct{}{}
 	srv := promServer(t, buildPrometheus, `{"status":"success","data":{"resultType":"matrix","result":[]}}`, 200, func(r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "query_range") {
-			r.ParseForm()
 			var start, end, step float64
-			fmt.Sscan(r.Form.Get("start"), &start)
-			fmt.Sscan(r.Form.Get("end"), &end)
-			fmt.Sscan(r.Form.Get("step"), &step)
+			for name, v := range map[string]*float64{"start": &start, "end": &end, "step": &step} {
+				if _, err := fmt.Sscan(r.FormValue(name), v); err != nil {
+					t.Errorf("%s of a range query: %v", name, err)
+				}
+			}
 			<-done
 			points = append(points, int64((end-start)/step)+1)
 			done <- struct{}{}

@@ -66,7 +66,7 @@ func (f *Forecast) money(in Input) {
 // worth prices removable nodes group by group where all nodes of a group bear one price, by the mean otherwise.
 func (f *Forecast) worth(in Input, fleet Fleet, mean float64, leftOut []string) {
 	unit := unitOf(fleet.Currency)
-	perHour := f.replaceWorth(in, mean)
+	perHour := f.replaceWorth(in)
 	drained := float64(f.Nodes.Drained) * mean
 	if c := in.Prices.Commitment; c.Nodes > 0 {
 		perHour, drained = f.committed(in, c, mean)
@@ -77,7 +77,7 @@ func (f *Forecast) worth(in Input, fleet Fleet, mean float64, leftOut []string) 
 }
 
 // replaceWorth prices the difference of the two packings group by group.
-func (f *Forecast) replaceWorth(in Input, mean float64) float64 {
+func (f *Forecast) replaceWorth(in Input) float64 {
 	groups, of := nodeGroups(in.Cluster)
 	sum := make([]float64, len(groups))
 	count := make([]float64, len(groups))

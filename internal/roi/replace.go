@@ -59,7 +59,7 @@ func Replace(c Cluster, change Change) Packing {
 
 func replaceOnce(c Cluster, change Change, variant int) Packing {
 	groups, of := nodeGroups(c)
-	addAmbient(groups, c, change)
+	addAmbient(groups, change)
 	p, items, out := prepare(c, change, groups, of)
 	p.variant = variant
 	sortForPacking(items, variant)
@@ -109,7 +109,7 @@ func (p *packer) placeAll(items []*item) []*item {
 }
 
 // addAmbient adds ztunnel and istio-cni to every group that lacks them, once anything leaves its sidecar.
-func addAmbient(groups []NodeGroup, c Cluster, change Change) {
+func addAmbient(groups []NodeGroup, change Change) {
 	if len(change.Leaves) == 0 {
 		return
 	}
