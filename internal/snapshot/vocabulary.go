@@ -21,7 +21,7 @@ proxy proxyv2 pilot discovery router install cni installer validation init agent
 app apps version name component part of managed by instance tier k8s kubernetes io com org net dev www networking
 http https http2 grpc grpcs web tcp tls mtls udp dns mongo mysql redis sni hbone auto passthrough mutual strict permissive
 GET HEAD POST PUT PATCH DELETE CONNECT OPTIONS TRACE get post put delete
-request response auth authn authz claims headers header source destination connection ip port principal principals namespaces sni
+remote request response auth authn authz claims headers header source destination connection ip port principal principals namespaces sni
 iss sub aud exp presenter audiences azp scope scopes groups roles email jwt jwks bearer authorization cookie host path method scheme user agent
 experimental filters network rbac connection filter
 accept content type length id forwarded for proto client cert envoy
