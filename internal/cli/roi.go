@@ -38,7 +38,7 @@ type roiFlags struct {
 	explain bool
 
 	nodePrice, spotFactor, zonePrice, engineering float64
-	currency, prices, committedUntil              string
+	currency, prices, committedUntil, plan        string
 	committedNodes, waypointReplicas              int
 }
 
@@ -54,6 +54,7 @@ func (f *roiFlags) register(c *cobra.Command) {
 	fl.StringVar(&f.committedUntil, "committed-until", "", "`DATE` (yyyy-mm-dd) until which they are")
 	fl.Float64Var(&f.engineering, "engineering-cost", 0, "what the migration costs, for the payback")
 	fl.Float64Var(&f.zonePrice, "zone-price", 0.02, "price of a GB that crosses zones, both directions of the charge (AWS: 0.01 each)")
+	fl.StringVar(&f.plan, "plan", "", "`FILE` with a Plan: count only what its waves move, wave by wave; without it, all that the audit allows")
 	fl.IntVar(&f.waypointReplicas, "waypoint-replicas", 2, "replicas of each waypoint that the move adds")
 }
 
@@ -74,12 +75,16 @@ type roiState struct {
 	modes   map[string]roi.Mode
 	since   map[string]time.Time
 	gaps    []roi.Gap
+	plan    *planDocument // nil without --plan
 }
 
 // read loads objects and metrics. A cluster that cannot be read is an error only when there are no metrics either.
 func (f *roiFlags) read(c *cobra.Command, env *Env) (*roiState, error) {
 	s := &roiState{modes: map[string]roi.Mode{}}
 	var err error
+	if s.plan, err = f.readPlan(env); err != nil {
+		return nil, err
+	}
 	if s.dump, err = f.metrics.load(c.Context(), env); err != nil {
 		return nil, err
 	}
@@ -95,6 +100,9 @@ func (f *roiFlags) read(c *cobra.Command, env *Env) (*roiState, error) {
 		s.mesh = mesh.Build(snap)
 		s.audit = audit.Run(s.mesh, audit.Options{})
 		s.cluster = roiCluster(s.mesh)
+		if s.plan != nil {
+			s.setWaves(f.plan)
+		}
 		s.pods, s.source = roi.MeshPods(s.cluster, usageOf(s.dump)), "pods of the input"
 		s.modes, s.since = namespaceModes(s.cluster)
 		if len(s.cluster.Nodes) == 0 {
@@ -156,6 +164,11 @@ func (f *roiFlags) forecast(env *Env, s *roiState) roi.Forecast {
 	var close map[string]bool
 	if s.mesh != nil {
 		in.Change, in.Keeps = roiChange(s.mesh, s.audit, f.waypointReplicas, roi.DefaultWaypoint)
+		s.applyPlan(&in.Change)
+		in.Gaps = append(in.Gaps, s.keptAgainstPlan(f.plan, in.Keeps)...)
+		if s.plan != nil {
+			in.Waves = s.plan.names()
+		}
 		close = closeNamespaces(s.mesh)
 	}
 	in.Zone = zoneInput(s.dump, s.cluster, close, f.zonePrice, f.currency)
@@ -282,6 +295,7 @@ func (s *roiState) staying() []roi.MeshPod {
 		return s.pods
 	}
 	change, _ := roiChange(s.mesh, s.audit, 0, roi.Resources{})
+	s.applyPlan(&change)
 	leaves := map[string]bool{}
 	for _, p := range s.cluster.Pods {
 		if change.Leaves[p.Workload] {

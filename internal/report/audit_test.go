@@ -99,14 +99,18 @@ func TestRenderingsOfOneAudit(t *testing.T) {
 		"explain.txt":        func(w io.Writer) error { return r.ExplainWorkload(w, &r.Workloads[3], TextOptions{}) },
 		"explain.json":       func(w io.Writer) error { return ExplainJSON(w, &r.Workloads[3]) },
 	} {
-		t.Run(name, func(t *testing.T) {
-			var b bytes.Buffer
-			if err := render(&b); err != nil {
-				t.Fatal(err)
-			}
-			golden(t, name, b.Bytes())
-		})
+		t.Run(name, func(t *testing.T) { rendered(t, name, render) })
 	}
+}
+
+// rendered compares what a renderer writes with its golden file.
+func rendered(t *testing.T, name string, write func(io.Writer) error) {
+	t.Helper()
+	var b bytes.Buffer
+	if err := write(&b); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, name, b.Bytes())
 }
 
 func golden(t *testing.T, name string, got []byte) {

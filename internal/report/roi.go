@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -40,6 +41,7 @@ func NewROIForecast(f roi.Forecast, queries map[string]string, explain bool) *RO
 		r.nodes(*f.Nodes)
 	}
 	r.accounts(f.Accounts)
+	r.waves(f.Waves)
 	r.groups(f.Groups)
 	r.costly(f.Costly)
 	r.zones(f.Zones)
@@ -72,6 +74,7 @@ func NewROIReport(p roi.Report, queries map[string]string, explain bool) *ROI {
 		r.add(d)
 	}
 	r.ladder(p.Ladder)
+	r.waves(p.Waves)
 	r.hybrid(p.Hybrid)
 	r.latency(p.Latency)
 	r.modes(p.Modes)
@@ -89,6 +92,11 @@ func (r *ROI) add(s ROISection) {
 	if len(s.Rows) > 0 {
 		r.Sections = append(r.Sections, s)
 	}
+}
+
+// amount is CPU and memory in the units of the other tables.
+func amount(r roi.Resources) string {
+	return roi.Known(float64(r.CPUMilli)/1000, "CPU", "").String() + ", " + roi.Known(float64(r.MemoryBytes)/(1<<30), "GiB", "").String()
 }
 
 func leftOut(f roi.Figure) string { return strings.Join(f.LeftOut, "; ") }
@@ -175,9 +183,30 @@ func (r *ROI) groups(groups []roi.GroupROI) {
 		s.Title, s.Columns = "By wave and namespace", append([]string{"wave"}, s.Columns...)
 	}
 	for _, g := range groups {
-		row := []string{g.Namespace, number(g.Leaving), number(g.Staying), g.Freed.String(), g.Waypoints.String(), g.Net.String(), g.Advice}
+		row := []string{g.Namespace, number(g.Leaving), number(g.Staying), amount(g.Freed), amount(g.Waypoints), amount(g.Net), g.Advice}
 		if waves {
 			row = append([]string{g.Wave}, row...)
+		}
+		s.Rows = append(s.Rows, row)
+	}
+	r.add(s)
+}
+
+func (r *ROI) waves(waves []roi.WaveROI) {
+	s := ROISection{Title: "By wave", Note: "Nodes and money are running totals, each packed anew: a wave that empties no node may be what lets a later one do it.",
+		Columns: []string{"wave", "leave", "freed", "added", "net so far", "nodes removable so far", "worth so far", "advice"}}
+	counted := slices.ContainsFunc(waves, func(w roi.WaveROI) bool { return w.StillSidecars != nil })
+	if counted {
+		s.Columns = slices.Insert(s.Columns, 2, "still with sidecar")
+	}
+	for _, w := range waves {
+		row := []string{w.Wave, number(w.Leaving), amount(w.Freed), amount(w.Added), amount(w.NetSoFar), w.RemovableSoFar.String(), w.WorthSoFar.String(), w.Advice}
+		if counted {
+			still := "not known"
+			if w.StillSidecars != nil {
+				still = number(*w.StillSidecars)
+			}
+			row = slices.Insert(row, 2, still)
 		}
 		s.Rows = append(s.Rows, row)
 	}
@@ -192,7 +221,7 @@ func (r *ROI) costly(costly []roi.Costly) {
 			s.Note += fmt.Sprintf(" %s more in JSON.", count(len(costly)-20, "workload"))
 			break
 		}
-		s.Rows = append(s.Rows, []string{c.Workload, number(c.Pods), c.Requests.String(), strings.Join(c.Features, ", ")})
+		s.Rows = append(s.Rows, []string{c.Workload, number(c.Pods), amount(c.Requests), strings.Join(c.Features, ", ")})
 	}
 	r.add(s)
 }

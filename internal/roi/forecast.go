@@ -32,7 +32,9 @@ type Input struct {
 	// EngineeringCost is what the migration costs, in the currency of the prices; 0 means not stated.
 	EngineeringCost float64
 	// Keeps are workloads that stay in their sidecar, with the features that hold them there.
-	Keeps   []Keep
+	Keeps []Keep
+	// Waves are the names of a plan's waves, in order; Pod.Wave and WaypointPlan.Wave refer to them. Empty without a plan.
+	Waves   []string
 	Zone    ZoneInput
 	Edge    []EdgeSeries
 	Startup map[Mode][]float64
@@ -68,6 +70,7 @@ type Forecast struct {
 	Nodes       *NodeForecast `json:"nodes,omitempty"`
 	Money       Money         `json:"money"`
 	Groups      []GroupROI    `json:"groups"`
+	Waves       []WaveROI     `json:"waves,omitempty"`
 	Costly      []Costly      `json:"costlyFeatures,omitempty"`
 	Modes       []ModeLatency `json:"modes,omitempty"`
 	Zones       ZoneLedger    `json:"zones"`
@@ -101,6 +104,7 @@ func Make(in Input) Forecast {
 	f.simulate(in)
 	f.Ladder = append(f.Ladder, f.nodesRung(), goneRung(), f.moneyRung(in))
 	f.Groups = groupsOf(in)
+	f.Waves = f.wavesOf(in)
 	f.Costly = costly(in)
 	f.Modes = ByMode(in.Edge, in.Startup)
 	f.Zones = Zones(in.Zone)

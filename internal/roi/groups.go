@@ -52,11 +52,12 @@ func groupsOf(in Input) []GroupROI {
 		}
 		out = append(out, *g)
 	}
+	rank := waveOrder(in.Waves)
 	sort.Slice(out, func(i, j int) bool {
 		a, b := out[i], out[j]
 		switch {
 		case a.Wave != b.Wave:
-			return a.Wave < b.Wave
+			return rank(a.Wave) < rank(b.Wave)
 		case a.Net.CPUMilli != b.Net.CPUMilli:
 			return a.Net.CPUMilli > b.Net.CPUMilli
 		}

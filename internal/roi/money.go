@@ -76,12 +76,19 @@ func (f *Forecast) worth(in Input, fleet Fleet, mean float64, leftOut []string) 
 	f.Steps = append(f.Steps, stepf("worth per month", "%s per hour x %d h = %s %s", number(perHour), HoursPerMonth, number(perHour*HoursPerMonth), unit))
 }
 
-// replaceWorth prices the difference of the two packings group by group.
+// replaceWorth prices the difference of the two packings and says how.
 func (f *Forecast) replaceWorth(in Input) float64 {
+	return packingWorth(in, f.Money.Currency, f.Nodes.ReplaceBefore, f.Nodes.ReplaceAfter, func(group string, fewer int, price float64) {
+		f.Steps = append(f.Steps, stepf("group "+group, "%d nodes fewer x %s per hour", fewer, number(price)))
+	})
+}
+
+// packingWorth prices the difference of two packings per hour, group by group; a group without a price in this currency counts as nothing (the
+// forecast names it). tell, if there is one, hears of every group that changes.
+func packingWorth(in Input, currency string, before, after Packing, tell func(group string, fewer int, price float64)) float64 {
 	groups, of := nodeGroups(in.Cluster)
 	sum := make([]float64, len(groups))
 	count := make([]float64, len(groups))
-	currency := f.Money.Currency
 	for _, n := range in.Cluster.Nodes {
 		p, err := in.Prices.Of(n.Name, groups[of[n.Name]].InstanceType, spotNode(n.Labels))
 		if err == nil && p.Currency == currency {
@@ -91,14 +98,14 @@ func (f *Forecast) replaceWorth(in Input) float64 {
 	}
 	total := 0.0
 	for i := range groups {
-		fewer := f.Nodes.ReplaceBefore.ByGroup[i].Nodes - f.Nodes.ReplaceAfter.ByGroup[i].Nodes
+		fewer := before.ByGroup[i].Nodes - after.ByGroup[i].Nodes
 		price, ok := ratio(sum[i], count[i])
 		if !ok {
-			continue // named in LeftOut
+			continue
 		}
 		total += float64(fewer) * price
-		if fewer != 0 {
-			f.Steps = append(f.Steps, stepf("group "+groups[i].Name, "%d nodes fewer x %s per hour", fewer, number(price)))
+		if fewer != 0 && tell != nil {
+			tell(groups[i].Name, fewer, price)
 		}
 	}
 	return total

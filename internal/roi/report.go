@@ -30,6 +30,8 @@ type Now struct {
 	Gaps                      []Gap
 	History                   []Week
 	Rng                       *rand.Rand
+	// WaveSidecars is how many pods of each wave still have a sidecar, where a plan is given.
+	WaveSidecars map[string]int
 	// Simulated says that the measurements themselves come from a generator, so that no reader takes them for real.
 	Simulated string
 }
@@ -60,6 +62,7 @@ type Report struct {
 	History    []Week           `json:"history,omitempty"`
 	ThisWeek   Week             `json:"thisWeek"`
 	Simulated  string           `json:"simulated,omitempty"`
+	Waves      []WaveROI        `json:"waves,omitempty"` // as promised, with the sidecars that are still there
 	Gaps       []Gap            `json:"gaps,omitempty"`
 	Steps      []Step           `json:"steps,omitempty"`
 }
@@ -93,6 +96,12 @@ func Compare(b Baseline, now Now) Report {
 		{5, "money", "what nodes gone are worth, and the bill where you gave it; one is not the other", money},
 	}
 	r.Latency = Latency(mergeEdge(b.Edge, now.Edge), now.Settle, now.Rng)
+	for _, w := range b.Promised.Waves {
+		if n, ok := now.WaveSidecars[w.Wave]; ok {
+			w.StillSidecars = &n
+		}
+		r.Waves = append(r.Waves, w)
+	}
 	r.drift(b, now)
 	r.ThisWeek = Week{APIVersion: APIVersion, Kind: "RoiWeek", Week: WeekName(now.At), At: now.At, Baseline: b.Hash, Sidecars: now.Sidecars.Pods,
 		CPU: totalOf(r.Accounts, now.HasPods, func(a Account) Figure { return a.CPURequests }, "cores"), Memory: totalOf(r.Accounts, now.HasPods, func(a Account) Figure { return a.MemoryRequests }, "GiB"),

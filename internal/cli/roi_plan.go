@@ -1,0 +1,194 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/sidestep-mesh/sidestep/internal/roi"
+	"sigs.k8s.io/yaml"
+)
+
+// planDocument is what roi reads of a Plan: which wave touches which workload. A plan may be written by hand: a wave whose steps name
+// namespaces or workloads is enough.
+type planDocument struct {
+	APIVersion string     `json:"apiVersion"`
+	Kind       string     `json:"kind"`
+	Waves      []planWave `json:"waves"`
+}
+
+type planWave struct {
+	Name  string     `json:"name"`
+	Steps []planStep `json:"steps"`
+}
+
+type planStep struct {
+	Subject struct {
+		Kind      string `json:"kind"`
+		Namespace string `json:"namespace"`
+		Name      string `json:"name"`
+	} `json:"subject"`
+}
+
+func (f *roiFlags) readPlan(env *Env) (*planDocument, error) {
+	if f.plan == "" {
+		return nil, nil
+	}
+	raw, err := os.ReadFile(env.Path(f.plan))
+	if err != nil {
+		return nil, fmt.Errorf("--plan: %w", err)
+	}
+	var d planDocument
+	if err := yaml.Unmarshal(raw, &d); err != nil {
+		return nil, fmt.Errorf("--plan: %s: %s", f.plan, oneLine(err.Error()))
+	}
+	if d.Kind != "Plan" || d.APIVersion != roi.APIVersion {
+		return nil, fmt.Errorf("--plan: %s: it is a %q of %q, want Plan of %s", f.plan, d.Kind, d.APIVersion, roi.APIVersion)
+	}
+	seen := map[string]bool{}
+	for i := range d.Waves {
+		w := &d.Waves[i]
+		if w.Name == "" {
+			w.Name = strconv.Itoa(i + 1)
+		}
+		if seen[w.Name] {
+			return nil, fmt.Errorf("--plan: %s: two waves are called %q", f.plan, w.Name)
+		}
+		seen[w.Name] = true
+	}
+	if len(d.Waves) == 0 {
+		return nil, fmt.Errorf("--plan: %s: it has no waves", f.plan)
+	}
+	return &d, nil
+}
+
+// waveOf says which wave each workload (namespace/kind/name) is in: the first whose steps name it or, failing that, its namespace.
+func (d *planDocument) waveOf() func(workload string) string {
+	workloads, namespaces := map[string]string{}, map[string]string{}
+	first := func(m map[string]string, key, wave string) {
+		if _, ok := m[key]; !ok {
+			m[key] = wave
+		}
+	}
+	for _, w := range d.Waves {
+		for _, s := range w.Steps {
+			if s.Subject.Kind == "Namespace" {
+				first(namespaces, s.Subject.Name, w.Name)
+			} else {
+				first(workloads, s.Subject.Namespace+"/"+s.Subject.Kind+"/"+s.Subject.Name, w.Name)
+			}
+		}
+	}
+	return func(workload string) string {
+		if w, ok := workloads[workload]; ok {
+			return w
+		}
+		ns, _, _ := strings.Cut(workload, "/")
+		return namespaces[ns]
+	}
+}
+
+// names are the waves in order.
+func (d *planDocument) names() []string {
+	out := make([]string, len(d.Waves))
+	for i, w := range d.Waves {
+		out[i] = w.Name
+	}
+	return out
+}
+
+// applyPlan gives every pod its wave and narrows a change to what the plan moves. Waypoints come with the first wave that needs them.
+func (s *roiState) applyPlan(change *roi.Change) {
+	if s.plan == nil {
+		return
+	}
+	wave := s.plan.waveOf()
+	rank := map[string]int{}
+	for i, w := range s.plan.names() {
+		rank[w] = i
+	}
+	firstL7 := map[string]string{} // by namespace
+	for w := range change.Leaves {
+		at := wave(w)
+		if at == "" {
+			delete(change.Leaves, w)
+			delete(change.L7, w)
+			continue
+		}
+		ns, _, _ := strings.Cut(w, "/")
+		if old, ok := firstL7[ns]; change.L7[w] && (!ok || rank[at] < rank[old]) {
+			firstL7[ns] = at
+		}
+	}
+	var kept []roi.WaypointPlan
+	for _, wp := range change.Waypoints {
+		if at, ok := firstL7[wp.Namespace]; ok {
+			wp.Wave = at
+			kept = append(kept, wp)
+		}
+	}
+	change.Waypoints = kept
+}
+
+// setWaves writes the plan's waves into the pods and tells what the plan and the input do not share.
+func (s *roiState) setWaves(file string) {
+	wave := s.plan.waveOf()
+	known, namespaces := map[string]bool{}, map[string]bool{}
+	for i := range s.cluster.Pods {
+		p := &s.cluster.Pods[i]
+		p.Wave = wave(p.Workload)
+		known[p.Workload], namespaces[p.Object.Namespace] = true, true
+	}
+	for _, w := range s.mesh.Workloads {
+		known[workloadKey(w)], namespaces[w.Namespace] = true, true
+	}
+	kinds := map[string]bool{}
+	for _, w := range s.mesh.Workloads {
+		kinds[w.Kind] = true
+	}
+	for _, w := range s.plan.Waves {
+		for _, step := range w.Steps {
+			sub := step.Subject
+			switch key := sub.Namespace + "/" + sub.Kind + "/" + sub.Name; {
+			case sub.Kind == "Namespace" && !namespaces[sub.Name]:
+				s.gaps = append(s.gaps, roi.Gap{What: "plan " + file, Why: "wave " + w.Name + " names namespace " + sub.Name + ", which has no workloads in the input", Costs: "it counts for nothing"})
+			case kinds[sub.Kind] && !known[key]:
+				s.gaps = append(s.gaps, roi.Gap{What: "plan " + file, Why: "wave " + w.Name + " names " + key + ", which is not in the input", Costs: "it counts for nothing"})
+			}
+		}
+	}
+}
+
+// keptAgainstPlan are workloads that a step names although their verdict is sidecar: they are not counted as leaving.
+func (s *roiState) keptAgainstPlan(file string, keeps []roi.Keep) []roi.Gap {
+	if s.plan == nil {
+		return nil
+	}
+	wave := s.plan.waveOf()
+	var out []roi.Gap
+	for _, k := range keeps {
+		if w := wave(k.Workload); w != "" {
+			out = append(out, roi.Gap{What: "plan " + file, Why: "wave " + w + " covers " + k.Workload + ", which needs its sidecar (" + strings.Join(k.Features, ", ") + ")",
+				Costs: "it is counted as staying"})
+		}
+	}
+	return out
+}
+
+// waveSidecars counts the pods of each wave that have a sidecar now; nil without a plan or without pods.
+func (s *roiState) waveSidecars() map[string]int {
+	if s.plan == nil || s.mesh == nil {
+		return nil
+	}
+	out := map[string]int{}
+	for _, w := range s.plan.names() {
+		out[w] = 0
+	}
+	for _, p := range s.cluster.Pods {
+		if p.Wave != "" && p.Sidecar != roi.NoSidecar && !p.Finished() {
+			out[p.Wave]++
+		}
+	}
+	return out
+}

@@ -1,0 +1,135 @@
+package roi
+
+import (
+	"fmt"
+	"slices"
+)
+
+// WaveROI is what one wave of a plan brings, and where the plan stands once it is done. Savings in nodes come in steps: a wave
+// that empties no node is paid back by a later one, so the nodes are given as a running total.
+type WaveROI struct {
+	Wave    string `json:"wave"`
+	Leaving int    `json:"podsLeaving"`
+	// Freed are the requests of this wave's sidecars, Added those of its waypoints and, in the first wave in which anything leaves, of
+	// ztunnel and istio-cni on the nodes that lack them.
+	Freed Resources `json:"sidecarRequestsFreed"`
+	Added Resources `json:"requestsAdded"`
+	Net   Resources `json:"net"`
+	// NetSoFar, RemovableSoFar and WorthSoFar stand after this wave, counted from before the first.
+	NetSoFar       Resources `json:"netSoFar"`
+	RemovableSoFar Figure    `json:"removableSoFar"`
+	WorthSoFar     Figure    `json:"worthPerMonthSoFar"`
+	// StillSidecars is how many pods of the wave have a sidecar now; only a report knows.
+	StillSidecars *int `json:"podsStillWithSidecar,omitempty"`
+	// Advice says when the running balance speaks against stopping after this wave; empty otherwise.
+	Advice string `json:"advice,omitempty"`
+}
+
+// wavesOf gives each wave of in.Waves in order. Each running total is a packing of its own: what two waves free together may be a node that
+// neither frees alone.
+func (f *Forecast) wavesOf(in Input) []WaveROI {
+	if len(in.Waves) == 0 {
+		return nil
+	}
+	var out []WaveROI
+	var soFar Resources
+	daemonsPaid := false
+	for i, name := range in.Waves {
+		w := WaveROI{Wave: name}
+		prefix := in.Change.Until(in.Cluster, in.Waves[:i+1])
+		for _, p := range in.Cluster.Pods {
+			if !p.Finished() && p.Sidecar != NoSidecar && p.Wave == name && in.Change.Leaves[p.Workload] {
+				w.Leaving++
+				w.Freed = w.Freed.Plus(SidecarRequests(p))
+			}
+		}
+		for _, wp := range in.Change.Waypoints {
+			if wp.Wave == name {
+				w.Added = w.Added.Plus(wp.Each.Times(int64(wp.Replicas)))
+			}
+		}
+		if !daemonsPaid && len(prefix.Leaves) > 0 {
+			w.Added = w.Added.Plus(daemonRequests(in.Cluster, prefix))
+			daemonsPaid = true
+		}
+		w.Net = w.Freed.Minus(w.Added)
+		soFar = soFar.Plus(w.Net)
+		w.NetSoFar = soFar
+		f.nodesSoFar(in, prefix, &w)
+		if w.NetSoFar.CPUMilli < 0 || w.NetSoFar.MemoryBytes < 0 {
+			w.Advice = "up to here the mesh requests more than before: ztunnel, istio-cni and waypoints are paid for, and too few sidecars have left; do not stop after this wave"
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
+func (f *Forecast) nodesSoFar(in Input, prefix Change, w *WaveROI) {
+	w.RemovableSoFar, w.WorthSoFar = Missing("nodes", "pods and nodes are needed"), Missing(unitOf(f.Money.Currency), "nodes are not known")
+	if f.Nodes == nil {
+		return
+	}
+	after := f.Nodes.ReplaceAfter
+	if len(prefix.Leaves) != len(in.Change.Leaves) || len(prefix.Waypoints) != len(in.Change.Waypoints) {
+		after = Replace(in.Cluster, prefix)
+	}
+	before := f.Nodes.ReplaceBefore
+	w.RemovableSoFar = Known(float64(before.Nodes-after.Nodes), "nodes", fmt.Sprintf("simulation: all pods packed afresh, %d nodes before and %d after", before.Nodes, after.Nodes))
+	if len(prefix.Leaves) > 0 { // equally good orders of packing differ by a node or two
+		w.RemovableSoFar = w.RemovableSoFar.Between(float64(before.Low-after.High), float64(before.High-after.Low))
+	}
+	if f.Money.FleetPerMonth.Value == nil {
+		w.WorthSoFar = Missing(unitOf(f.Money.Currency), f.Money.FleetPerMonth.Missing)
+		return
+	}
+	w.WorthSoFar = Known(packingWorth(in, f.Money.Currency, before, after, nil)*HoursPerMonth, unitOf(f.Money.Currency), "removable nodes so far x their price x 730 h")
+	if c := in.Prices.Commitment; c.Nodes > 0 {
+		mean, _ := in.Prices.Price(in.Cluster).Mean()
+		w.WorthSoFar = Known(float64(c.billed(before.Nodes, in.At)-c.billed(after.Nodes, in.At))*mean*HoursPerMonth, unitOf(f.Money.Currency), "nodes off the bill so far x mean price x 730 h")
+	}
+}
+
+// Until is the part of the change that is done once the named waves are.
+func (c Change) Until(cluster Cluster, waves []string) Change {
+	out := c
+	out.Leaves, out.L7, out.Waypoints = map[string]bool{}, map[string]bool{}, nil
+	for _, p := range cluster.Pods {
+		if c.Leaves[p.Workload] && slices.Contains(waves, p.Wave) {
+			out.Leaves[p.Workload] = true
+			if c.L7[p.Workload] {
+				out.L7[p.Workload] = true
+			}
+		}
+	}
+	for _, w := range c.Waypoints {
+		if slices.Contains(waves, w.Wave) {
+			out.Waypoints = append(out.Waypoints, w)
+		}
+	}
+	return out
+}
+
+// daemonRequests is what ambient's DaemonSets request on all nodes that lack them.
+func daemonRequests(c Cluster, change Change) Resources {
+	groups, of := nodeGroups(c)
+	var sum Resources
+	for _, n := range c.Nodes {
+		extra, _ := ambientExtra(groups[of[n.Name]], change)
+		sum = sum.Plus(extra)
+	}
+	return sum
+}
+
+// waveOrder ranks wave names as the plan does; pods in no wave come last.
+func waveOrder(waves []string) func(string) int {
+	rank := make(map[string]int, len(waves))
+	for i, w := range waves {
+		rank[w] = i
+	}
+	return func(w string) int {
+		if r, ok := rank[w]; ok {
+			return r
+		}
+		return len(waves)
+	}
+}
