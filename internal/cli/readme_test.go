@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	readme      = "../../README.md"
-	readmeStart = "-->\n```\n"
-	readmeEnd   = "```\n"
+	readme     = "../../README.md"
+	shownStart = "<!-- output of: "
+	shownEnd   = "```\n"
 )
 
 // What the README shows is what the program prints.
@@ -23,20 +23,31 @@ func TestREADMEShowsRealOutput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, rest, ok := strings.Cut(string(text), readmeStart)
-	if !ok {
-		t.Fatalf("%s has no block after a comment", readme)
+	parts := strings.Split(string(text), shownStart)
+	for i, part := range parts[1:] {
+		comment, rest, ok := strings.Cut(part, "-->\n"+shownEnd)
+		shown, after, closed := strings.Cut(rest, shownEnd)
+		if !ok || !closed {
+			t.Fatalf("%s: no block follows %q", readme, comment)
+		}
+		name, _, _ := strings.Cut(comment, ";")
+		output, known := readmeOutputs[name]
+		if !known {
+			t.Fatalf("%s: nothing prints %q", readme, name)
+		}
+		want := output(t)
+		parts[i+1] = comment + "-->\n" + shownEnd + want + shownEnd + after
+		if shown != want && !*update {
+			t.Errorf("go test ./internal/cli -update writes it anew:\n%s", diff.Diff("README.md", []byte(shown), name, []byte(want)))
+		}
 	}
-	shown, after, _ := strings.Cut(rest, readmeEnd)
-	want := readmeOutput(t)
+	if len(parts) != len(readmeOutputs)+1 {
+		t.Errorf("%s shows %d outputs, %d are known", readme, len(parts)-1, len(readmeOutputs))
+	}
 	if *update {
-		if err := os.WriteFile(readme, []byte(before+readmeStart+want+readmeEnd+after), 0o644); err != nil {
+		if err := os.WriteFile(readme, []byte(strings.Join(parts, shownStart)), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		return
-	}
-	if shown != want {
-		t.Errorf("go test ./internal/cli -update writes it anew:\n%s", diff.Diff("README.md", []byte(shown), "sidestep demo", []byte(want)))
 	}
 }
 
@@ -58,27 +69,57 @@ func TestDemoPrintsWhatItPrinted(t *testing.T) {
 	}
 }
 
-// readmeOutput is one namespace of the demo and its summary.
-func readmeOutput(t *testing.T) string {
-	out := demoOutput(t)
-	section := func(head string) string {
-		for block := range strings.SplitSeq(out, "\n\n") {
-			if strings.HasPrefix(block, head) {
-				return strings.TrimSuffix(block, "\n") + "\n"
+// readmeOutputs print what the README shows, by what it says it shows.
+var readmeOutputs = map[string]func(*testing.T) string{
+	"sidestep demo, namespace payments and summary": func(t *testing.T) string {
+		out := demoOutput(t)
+		return section(t, out, "payments ") + "...\n" + section(t, out, "Summary")
+	},
+	"sidestep authz diff mesh --move payments=ambient, the first of it": func(t *testing.T) string {
+		out := output(t, demoFolder(t), ExitFindings, "authz", "diff", "mesh", "--move", "payments=ambient")
+		lines := strings.SplitAfterN(out, "\n", 8)
+		return strings.Join(lines[:7], "") + "...\n"
+	},
+	"sidestep roi forecast -f mesh, the ladder without sources": func(t *testing.T) string {
+		var b strings.Builder
+		for line := range strings.SplitAfterSeq(section(t, output(t, demoFolder(t), ExitClean, "roi", "forecast", "-f", "mesh"), "The ladder"), "\n") {
+			if !strings.HasPrefix(line, "      source: ") && !strings.HasPrefix(line, "      left out: ") {
+				b.WriteString(line)
 			}
 		}
-		t.Fatalf("the demo prints no section %q", head)
-		return ""
-	}
-	return section("payments ") + "...\n" + section("Summary")
+		return b.String()
+	},
 }
 
-func demoOutput(t *testing.T) string {
+// section is the block of an output that begins so; blocks are parted by empty lines.
+func section(t *testing.T, out, head string) string {
+	t.Helper()
+	for block := range strings.SplitSeq(out, "\n\n") {
+		if strings.HasPrefix(block, head) {
+			return strings.TrimSuffix(block, "\n") + "\n"
+		}
+	}
+	t.Fatalf("no section %q is printed", head)
+	return ""
+}
+
+// demoFolder has the demo's manifests in its folder mesh.
+func demoFolder(t *testing.T) string {
+	dir := t.TempDir()
+	output(t, dir, ExitClean, "demo", "--out", "mesh")
+	return dir
+}
+
+func demoOutput(t *testing.T) string { return output(t, "", ExitClean, "demo") }
+
+// output is what a command prints in a folder; it must end with the code.
+func output(t *testing.T, dir string, want int, args ...string) string {
+	t.Helper()
 	var out, errs bytes.Buffer
-	env := &Env{Args0: "sidestep", Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs,
+	env := &Env{Args0: "sidestep", Dir: dir, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs,
 		Getenv: func(string) string { return "" }, Now: time.Now}
-	if code := Run(context.Background(), env, []string{"demo"}); code != ExitClean {
-		t.Fatalf("sidestep demo: exit code %d: %s", code, errs.String())
+	if code := Run(context.Background(), env, args); code != want {
+		t.Fatalf("sidestep %s: exit code %d: %s", strings.Join(args, " "), code, errs.String())
 	}
 	return out.String()
 }

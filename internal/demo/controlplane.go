@@ -6,6 +6,7 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -13,7 +14,7 @@ import (
 
 const (
 	systemNamespace = "istio-system"
-	nodeCount       = 48
+	nodeCount       = 50
 )
 
 // controlPlane makes two revisions of istiod, the node agents and the mesh-wide configuration.
@@ -25,7 +26,7 @@ func (b *builder) controlPlane() {
 		meshConfig("istio-"+older.revision, older), meshConfig("istio", newer),
 		injectorValues("istio-sidecar-injector-"+older.revision, older), injectorValues("istio-sidecar-injector", newer),
 		strictMTLS())
-	b.add(systemNamespace, "node-agents", nodeAgent("ztunnel", "istio-proxy", "ztunnel"), nodeAgent("istio-cni-node", "install-cni", "install-cni"))
+	b.add(systemNamespace, "node-agents", nodeAgent("ztunnel", "istio-proxy", "ztunnel", "200m", "512Mi"), nodeAgent("istio-cni-node", "install-cni", "install-cni", "100m", "100Mi"))
 	b.add(systemNamespace, "webhooks",
 		webhook("istio-sidecar-injector", "istiod", newer.revision, "", true),
 		webhook("istio-sidecar-injector-"+older.revision, "istiod-"+older.revision, older.revision, "", false),
@@ -46,7 +47,7 @@ func istiod(c control, suffix string) *appsv1.Deployment {
 		Spec: appsv1.DeploymentSpec{Replicas: &replicas, Selector: &metav1.LabelSelector{MatchLabels: labels},
 			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{
 				ServiceAccountName: "istiod" + suffix,
-				Containers: []corev1.Container{{Name: "discovery", Image: "docker.io/istio/pilot:" + c.version, Env: []corev1.EnvVar{
+				Containers: []corev1.Container{{Name: "discovery", Image: "docker.io/istio/pilot:" + c.version, Resources: requests("500m", "2Gi"), Env: []corev1.EnvVar{
 					{Name: "REVISION", Value: c.revision},
 					{Name: "PILOT_ENABLE_AMBIENT", Value: fmt.Sprint(c.hbone)},
 					{Name: "ENABLE_NATIVE_SIDECARS", Value: native},
@@ -83,14 +84,15 @@ func injectorValues(name string, c control) *corev1.ConfigMap {
 	}}
 }
 
-func nodeAgent(name, container, image string) *appsv1.DaemonSet {
+// nodeAgent is a DaemonSet of ambient with its chart's requests.
+func nodeAgent(name, container, image, cpu, memory string) *appsv1.DaemonSet {
 	labels := map[string]string{"app": name, "k8s-app": name}
 	return &appsv1.DaemonSet{
 		ObjectMeta: metav1.ObjectMeta{Namespace: systemNamespace, Name: name, Labels: labels},
 		Spec: appsv1.DaemonSetSpec{Selector: &metav1.LabelSelector{MatchLabels: labels},
 			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{
 				ServiceAccountName: name,
-				Containers:         []corev1.Container{{Name: container, Image: "docker.io/istio/" + image + ":" + newer.version}},
+				Containers:         []corev1.Container{{Name: container, Image: "docker.io/istio/" + image + ":" + newer.version, Resources: requests(cpu, memory)}},
 			}}},
 		Status: appsv1.DaemonSetStatus{DesiredNumberScheduled: nodeCount},
 	}
@@ -150,15 +152,18 @@ func webhook(name, service, revision, tag string, isDefault bool) *admissionv1.M
 func nodeName(i int) string { return fmt.Sprintf("node-%02d", i) }
 
 func (b *builder) nodes() {
+	allocatable := requests("15500m", "60Gi").Requests
+	allocatable[corev1.ResourcePods] = resource.MustParse("234") // 8 interfaces of 30 addresses, less their own, and 2
 	for i := range nodeCount {
 		b.add("cluster", "nodes", &corev1.Node{
 			ObjectMeta: metav1.ObjectMeta{Name: nodeName(i), Labels: map[string]string{
-				"kubernetes.io/os":            "linux",
-				"topology.kubernetes.io/zone": fmt.Sprintf("zone-%c", 'a'+i%3),
+				"kubernetes.io/os":                 "linux",
+				"node.kubernetes.io/instance-type": "m6i.4xlarge",
+				"topology.kubernetes.io/zone":      fmt.Sprintf("zone-%c", 'a'+i%3),
 			}},
 			Status: corev1.NodeStatus{
 				NodeInfo:    corev1.NodeSystemInfo{KubeletVersion: "v1.34.2", OperatingSystem: "linux", Architecture: "amd64"},
-				Allocatable: requests("15500m", "60Gi").Requests,
+				Allocatable: allocatable,
 			},
 		})
 	}
