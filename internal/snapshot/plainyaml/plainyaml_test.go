@@ -58,6 +58,7 @@ var (
 		"a:\n  - x\n  -\n    k: z\n", "# c\n\na: b # c\n# d\nc: 'it''s' # e\n", `a: "x\n\"y\\"` + "\n",
 		"a: [x, \"y, z\", 1, {b: c, d: [e]}]\n", "a: yes\nb: off\nc: ~\nd: Null\ne: N\n",
 		"a: 10.1.2.3\nb: 100m\nc: 1.5\nd: 0777\ne: 0x1F\nf: 1e3\ng: 1_000\nh: -5\ni: +7\nj: .5\nk: 2026-01-02\nl: 12345678901234567890\nm: 1.31.0\nnn: 0o7\no: 0b11\np: 007\nq: 1:30\nr: -\u002d-x\n",
+		"a: 6c9f\nb: 6e4\nc: 0e4f-11\nd: 1c2d3e4f-5a6b-4c7d-8e9f-0a1b2c3d4e5f\ne: 0x_1F\nf: 0_x1F\ng: 1e-3\nh: 1e+3\ni: 1-3\nj: 1_e3\nk: +1_000.5\nl: -0x1F\nm: +\nnn: 0B1\no: 1e\np: 00\nq: 0f\nr: 1.e3\n",
 		"a: |\n  {\"x\": \"y\"}\n   indented\n\n  last\nb: |-\n  one\n\nc: z\n", "a: /x\nb: $(X)\nc: a#b\nd: x:y\ne: (z)\n",
 		"\"quoted.key/x\": 1\n'single': 2\n", "a: 'x \"y\" \\z'\n", "  a: b\n  c: d\n", "a: true-ish\nyesterday: nope\n", "a: '' \nb: \"\"",
 	}
@@ -82,6 +83,23 @@ func TestOtherDocumentsAreLeft(t *testing.T) {
 		if check(t, []byte(text), false) {
 			t.Errorf("converted: %q", text)
 		}
+	}
+}
+
+// Every short scalar of what numbers are made of: which of them is one is decided without asking the full parser.
+func TestScalarsThatLookLikeNumbers(t *testing.T) {
+	const made = "01.+-_exbfo"
+	var each func(scalar string)
+	each = func(scalar string) {
+		check(t, []byte("v: "+scalar+"\n"), false)
+		if len(scalar) < 5 {
+			for _, c := range made {
+				each(scalar + string(c))
+			}
+		}
+	}
+	for _, c := range "01+-" {
+		each(string(c))
 	}
 }
 

@@ -246,15 +246,39 @@ func isInteger(s []byte) bool {
 	return true
 }
 
-// mayBeNumber is false for what cannot be a number in any notation, such as an address or a quantity.
+// mayBeNumber is false for what begins like a number and cannot be one in any notation: an address, a quantity, a
+// date, a hash or a UID. Letters other than an exponent's need a base, which begins with 0, and a sign inside
+// follows an exponent. Those are told here since every pod has some, and asking is slow.
 func mayBeNumber(s []byte) bool {
-	if bytes.Count(s, []byte(".")) > 1 {
+	digits := s
+	if s[0] == '+' || s[0] == '-' {
+		digits = s[1:]
+	}
+	if len(digits) == 0 {
 		return false
 	}
-	for _, c := range s {
+	if bytes.IndexByte(s, '_') >= 0 {
+		return true // digits may be parted by any number of them, at any place
+	}
+	based, dots := digits[0] == '0', 0
+	for i, c := range digits {
 		switch {
-		case c >= '0' && c <= '9', c >= 'a' && c <= 'f', c >= 'A' && c <= 'F':
-		case bytes.IndexByte([]byte("xXoO_.+-"), c) >= 0:
+		case c >= '0' && c <= '9', c == 'e', c == 'E':
+		case c == '.':
+			if i == 0 {
+				return true // -.5 and -.inf
+			}
+			if dots++; dots > 1 {
+				return false
+			}
+		case c == '+' || c == '-':
+			if i == 0 || bytes.IndexByte([]byte("eEb"), digits[i-1]) < 0 { // the parser takes 0b+1
+				return false
+			}
+		case c >= 'a' && c <= 'f', c >= 'A' && c <= 'F', bytes.IndexByte([]byte("xXoO"), c) >= 0:
+			if !based {
+				return false
+			}
 		default:
 			return false
 		}
