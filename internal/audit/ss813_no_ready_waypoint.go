@@ -5,7 +5,6 @@ import (
 
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
-	corev1 "k8s.io/api/core/v1"
 )
 
 // noReadyWaypoint: there is no way round a waypoint that was ready once.
@@ -19,7 +18,7 @@ var noReadyWaypoint = Rule{
 	Why:        "Once a waypoint has an address, ztunnel sends all calls to the Services bound to it there. It does not fall back to the pods: without a ready waypoint pod these calls fail.",
 	Remedy:     "Bring its pods back (kubectl get deployment of the Gateway's name), or unbind the Services if nothing at the waypoint protects them. Run two replicas or more with a PodDisruptionBudget.",
 	Whole: func(m *MeshView) []Finding {
-		if len(snapshot.All[*corev1.Pod](m.Snapshot())) == 0 {
+		if len(snapshot.All[*snapshot.Pod](m.Snapshot())) == 0 {
 			return nil // manifests have no pods
 		}
 		bound := map[mesh.Ref]int{}

@@ -150,7 +150,7 @@ func (v *View) Template() *corev1.PodTemplateSpec {
 }
 
 // Pods are the live pods; none when the input has only manifests.
-func (v *View) Pods() []*corev1.Pod {
+func (v *View) Pods() []*snapshot.Pod {
 	v.touch(FactPods)
 	return v.w.Pods
 }

@@ -23,9 +23,13 @@ func roiCluster(m *mesh.Mesh) roi.Cluster {
 		c.NamespaceLabels[ns.Name] = ns.Labels
 	}
 	for _, w := range m.Workloads {
-		pods := w.Pods
+		var pods []*corev1.Pod
 		if w.Derived {
 			pods = derivedPods(w)
+		} else {
+			for _, p := range w.Pods {
+				pods = append(pods, p.Core())
+			}
 		}
 		for _, p := range pods {
 			pod := roi.Pod{Object: p, Role: roiRoles[w.Role], Workload: workloadKey(w), Mode: roiMode(w)}

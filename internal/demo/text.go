@@ -3,7 +3,6 @@ package demo
 import (
 	"bytes"
 	"encoding/json"
-	"reflect"
 
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -63,10 +62,8 @@ func document(o snapshot.Object) []byte {
 
 // typeOf returns the type of an object, in the preferred version.
 func typeOf(o snapshot.Object) schema.GroupVersionKind {
-	for _, info := range snapshot.Kinds() {
-		if reflect.TypeOf(info.New()) == reflect.TypeOf(o) {
-			return info.Kind.WithVersion(info.Versions[0])
-		}
+	if info, ok := snapshot.InfoOf(o); ok {
+		return info.Kind.WithVersion(info.Versions[0])
 	}
 	panic("demo: not a kind of a snapshot")
 }

@@ -32,11 +32,11 @@ func collect(t *testing.T, a *apiServer, opts live.Options) *snapshot.Snapshot {
 func TestCollectReadsAllPagesOfEveryKind(t *testing.T) {
 	a := serve(t, namespacesAndPods(25))
 	s := collect(t, a, live.Options{PageSize: 10})
-	if n := len(snapshot.All[*corev1.Pod](s)); n != 25 {
+	if n := len(snapshot.All[*snapshot.Pod](s)); n != 25 {
 		t.Errorf("%d pods of 25", n)
 	}
-	p, _ := snapshot.Get[*corev1.Pod](s, "b", "p001")
-	if p == nil || p.Spec.Volumes != nil || p.Spec.Containers[0].Env[0].Value != "" || p.Kind != "Pod" {
+	p, _ := snapshot.Get[*snapshot.Pod](s, "b", "p001")
+	if p == nil || p.Spec.Volumes != nil || p.Spec.Containers[0].Env[0].Value != "" || p.GetObjectKind().GroupVersionKind().Kind != "Pod" {
 		t.Errorf("a pod as lean as one from a file was expected: %+v", p)
 	}
 	ap, _ := snapshot.Get[*securityv1.AuthorizationPolicy](s, "a", "p")
@@ -128,7 +128,7 @@ func TestCollectStartsAgainWhenTheServerForgetsTheList(t *testing.T) {
 		return true
 	}
 	s := collect(t, a, live.Options{PageSize: 2})
-	if n := len(snapshot.All[*corev1.Pod](s)); n != 9 || s.Knowledge(podKind).State != snapshot.Known {
+	if n := len(snapshot.All[*snapshot.Pod](s)); n != 9 || s.Knowledge(podKind).State != snapshot.Known {
 		t.Errorf("%d pods of 9, %v", n, s.Knowledge(podKind))
 	}
 }
@@ -143,7 +143,7 @@ func TestCollectInNamespaces(t *testing.T) {
 		return true
 	}
 	s := collect(t, a, live.Options{Namespaces: []string{"a", "istio-system"}})
-	if n := len(snapshot.All[*corev1.Pod](s)); n != 4 {
+	if n := len(snapshot.All[*snapshot.Pod](s)); n != 4 {
 		t.Errorf("%d pods of 4", n)
 	}
 	if n := len(snapshot.All[*corev1.Namespace](s)); n != 1 {

@@ -20,6 +20,10 @@ type builder struct {
 	// enablement are istio-cni's configured selectors, nil for the default rule.
 	enablement []enablement
 
+	// template is what templateOf made last, of the pods whose spec is templateSpec.
+	template     *corev1.PodTemplateSpec
+	templateSpec *corev1.PodSpec
+
 	index *workloadIndex
 	hosts *hostIndex
 
@@ -43,7 +47,7 @@ func Build(s *snapshot.Snapshot) *Mesh {
 	b.readSettings()
 	b.gatherWorkloads()
 	for _, w := range m.Workloads {
-		w.settlePods()
+		b.settlePods(w)
 		w.Principal = b.principal(w.Namespace, w.ServiceAccount)
 		b.decideMode(w)
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 )
@@ -37,7 +38,7 @@ func (b *builder) decideMode(w *Workload) {
 // observeMode reads the mode from live pods. Where they differ the workload counts as the mode that
 // has most to lose: sidecar before ambient before none.
 func (b *builder) observeMode(w *Workload, ns *namespace) {
-	var sidecar, ambient, none *corev1.Pod
+	var sidecar, ambient, none *snapshot.Pod
 	for _, p := range w.Pods {
 		switch b.podMode(p, ns) {
 		case Sidecar:
@@ -55,7 +56,7 @@ func (b *builder) observeMode(w *Workload, ns *namespace) {
 		}
 	}
 	total := len(w.Pods)
-	add := func(n int, p *corev1.Pod, text, field, value string) {
+	add := func(n int, p *snapshot.Pod, text, field, value string) {
 		if n > 0 {
 			w.Why = append(w.Why, Because{Text: strconv.Itoa(n) + " of " + strconv.Itoa(total) + " pods " + text,
 				Evidence: evidence(Ref{Kind: kPod, Namespace: p.Namespace, Name: p.Name}, field, value)})
@@ -81,7 +82,7 @@ func (b *builder) observeMode(w *Workload, ns *namespace) {
 	}
 }
 
-func firstPod(have, p *corev1.Pod) *corev1.Pod {
+func firstPod(have, p *snapshot.Pod) *snapshot.Pod {
 	if have != nil {
 		return have
 	}
@@ -89,7 +90,7 @@ func firstPod(have, p *corev1.Pod) *corev1.Pod {
 }
 
 // podMode is the mode that one live pod is in.
-func (b *builder) podMode(p *corev1.Pod, ns *namespace) Mode {
+func (b *builder) podMode(p *snapshot.Pod, ns *namespace) Mode {
 	if sidecarKindOf(p) != NoSidecar {
 		return Sidecar
 	}
@@ -108,7 +109,7 @@ func (b *builder) podMode(p *corev1.Pod, ns *namespace) Mode {
 
 // sidecarKindOf finds the proxy of a live pod: an annotation that the injector writes, or the container
 // itself, among the containers or, as a native sidecar, among the init containers.
-func sidecarKindOf(p *corev1.Pod) SidecarKind {
+func sidecarKindOf(p *snapshot.Pod) SidecarKind {
 	for _, c := range p.Spec.InitContainers {
 		if c.Name == ProxyContainer && c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
 			return NativeSidecar
@@ -123,7 +124,7 @@ func sidecarKindOf(p *corev1.Pod) SidecarKind {
 	return NoSidecar
 }
 
-func sidecarField(p *corev1.Pod) string {
+func sidecarField(p *snapshot.Pod) string {
 	if _, ok := p.Annotations[AnnotationStatus]; ok {
 		return annotationField(AnnotationStatus)
 	}

@@ -102,13 +102,13 @@ func TestServicesSelectWhatTheObviousLoopSelects(t *testing.T) {
 			})
 		}
 		m := build(t, objects)
-		owners := map[*corev1.Pod]*mesh.Workload{}
+		owners := map[string]*mesh.Workload{}
 		for _, w := range m.Workloads {
 			for _, p := range w.Pods {
-				if owners[p] != nil {
-					t.Fatalf("pod %s belongs to %s and %s", p.Name, owners[p].Ref, w.Ref)
+				if owners[p.Namespace+"/"+p.Name] != nil {
+					t.Fatalf("pod %s belongs to %s and %s", p.Name, owners[p.Namespace+"/"+p.Name].Ref, w.Ref)
 				}
-				owners[p] = w
+				owners[p.Namespace+"/"+p.Name] = w
 			}
 		}
 		if len(owners) != len(pods) {
@@ -118,7 +118,7 @@ func TestServicesSelectWhatTheObviousLoopSelects(t *testing.T) {
 			want := map[*mesh.Workload]bool{}
 			for _, p := range pods {
 				if p.Namespace == s.Namespace && len(s.Selector) > 0 && selects(s.Selector, p.Labels) {
-					want[owners[p]] = true
+					want[owners[p.Namespace+"/"+p.Name]] = true
 				}
 			}
 			for _, w := range s.Workloads {

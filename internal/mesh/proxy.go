@@ -3,6 +3,7 @@ package mesh
 import (
 	"cmp"
 
+	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"sigs.k8s.io/yaml"
@@ -30,7 +31,7 @@ func (b *builder) readProxy(w *Workload, inj injection) {
 
 // readPodProxy adds what one pod shows. Pods may differ during a rollout: HBONE then holds only if every
 // one has it, and requests are the largest seen.
-func (w *Workload) readPodProxy(p *corev1.Pod, kind SidecarKind) {
+func (w *Workload) readPodProxy(p *snapshot.Pod, kind SidecarKind) {
 	first := w.Proxy.Kind == NoSidecar
 	hbone := p.Labels[LabelTunnel] == TunnelHTTP
 	if first || kind == ClassicSidecar {
@@ -66,7 +67,7 @@ func (b *builder) readOwnProxy(w *Workload) {
 	}
 	spec := &w.Template.Spec
 	if len(w.Pods) > 0 {
-		spec = &w.Pods[0].Spec
+		spec = w.Pods[0].Spec
 	}
 	w.Proxy.HBONE = w.Role == Waypoint || b.mesh.Settings.HBONESidecars || w.Labels[LabelTunnel] == TunnelHTTP
 	c := proxyContainer(spec.Containers)

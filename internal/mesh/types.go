@@ -90,7 +90,7 @@ type Workload struct {
 	// Labels are the labels pods have; Annotations are the pods' annotations (template and injected).
 	Labels, Annotations map[string]string
 	// Pods are the live pods, empty when the input has none (manifests); Derived then says so.
-	Pods    []*corev1.Pod
+	Pods    []*snapshot.Pod
 	Derived bool
 	// Replicas is the number of pods wanted (for a DaemonSet, nodes it is scheduled on or 1 when
 	// unknown; for Jobs, parallelism).

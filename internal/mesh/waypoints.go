@@ -148,10 +148,8 @@ func (b *builder) readyPodsByGateway() map[Ref]gatewayPods {
 	return out
 }
 
-func podReady(p *corev1.Pod) bool {
-	return p.DeletionTimestamp == nil && slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-	})
+func podReady(p *snapshot.Pod) bool {
+	return p.DeletionTimestamp == nil && p.Status.Ready == corev1.ConditionTrue
 }
 
 // bindAll settles the waypoint of every service and workload.

@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -42,10 +43,10 @@ func (b *builder) gatherWorkloads() {
 	slices.SortFunc(b.mesh.Workloads, func(x, y *Workload) int { return x.Ref.Compare(y.Ref) })
 }
 
-// add registers a workload with its template.
-func (b *builder) add(kind string, o snapshot.Object, t *corev1.PodTemplateSpec, replicas int) *Workload {
+// add registers a workload with its template. The name is that of o, or of an owner that the snapshot lacks.
+func (b *builder) add(kind, name string, o snapshot.Object, t *corev1.PodTemplateSpec, replicas int) *Workload {
 	w := &Workload{
-		Ref: Ref{Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName()}, Object: o, Template: t, Replicas: replicas,
+		Ref: Ref{Kind: kind, Namespace: o.GetNamespace(), Name: name}, Object: o, Template: t, Replicas: replicas,
 		Labels: t.Labels, Annotations: t.Annotations,
 		ServiceAccount: cmp.Or(t.Spec.ServiceAccountName, t.Spec.DeprecatedServiceAccount, "default"),
 		HostNetwork:    t.Spec.HostNetwork,
@@ -68,17 +69,17 @@ func (b *builder) addControllers() {
 		if replicas == 0 && borrowed[d.Namespace+"/"+d.Name] {
 			continue // scaled to nothing in favour of the Rollout
 		}
-		b.add(kDeployment, d, &d.Spec.Template, replicas)
+		b.add(kDeployment, d.Name, d, &d.Spec.Template, replicas)
 	}
 	for _, s := range snapshot.All[*appsv1.StatefulSet](b.snap) {
-		b.add(kStatefulSet, s, &s.Spec.Template, replicasOr1(s.Spec.Replicas))
+		b.add(kStatefulSet, s.Name, s, &s.Spec.Template, replicasOr1(s.Spec.Replicas))
 	}
 	for _, d := range snapshot.All[*appsv1.DaemonSet](b.snap) {
 		n := int(d.Status.DesiredNumberScheduled)
 		if n == 0 && d.Status.ObservedGeneration == 0 {
 			n = 1 // manifests: the number of nodes is not known
 		}
-		b.add(kDaemonSet, d, &d.Spec.Template, n)
+		b.add(kDaemonSet, d.Name, d, &d.Spec.Template, n)
 	}
 }
 
@@ -90,13 +91,13 @@ func (b *builder) addRollouts() {
 				t = &d.Spec.Template
 			}
 		}
-		b.add(kRollout, r, t, replicasOr1(r.Spec.Replicas))
+		b.add(kRollout, r.Name, r, t, replicasOr1(r.Spec.Replicas))
 	}
 }
 
 func (b *builder) addJobs() {
 	for _, c := range snapshot.All[*batchv1.CronJob](b.snap) {
-		b.add(kCronJob, c, &c.Spec.JobTemplate.Spec.Template, replicasOr1(c.Spec.JobTemplate.Spec.Parallelism))
+		b.add(kCronJob, c.Name, c, &c.Spec.JobTemplate.Spec.Template, replicasOr1(c.Spec.JobTemplate.Spec.Parallelism))
 	}
 	for _, j := range snapshot.All[*batchv1.Job](b.snap) {
 		self := Ref{Kind: kJob, Namespace: j.Namespace, Name: j.Name}
@@ -111,7 +112,7 @@ func (b *builder) addJobs() {
 		if j.Status.CompletionTime != nil {
 			replicas = 0
 		}
-		b.add(kJob, j, &j.Spec.Template, replicas)
+		b.add(kJob, j.Name, j, &j.Spec.Template, replicas)
 	}
 }
 
@@ -122,23 +123,16 @@ func (b *builder) addReplicaSets() {
 			up := Ref{Kind: owner.Kind, Namespace: rs.Namespace, Name: owner.Name}
 			b.owner[self] = up
 			if b.mesh.workloads[up] == nil && replicasOr1(rs.Spec.Replicas) > 0 {
-				b.add(up.Kind, ownedAs(rs, owner.Name), &rs.Spec.Template, replicasOr1(rs.Spec.Replicas)).Object = rs
+				b.add(up.Kind, owner.Name, rs, &rs.Spec.Template, replicasOr1(rs.Spec.Replicas))
 			}
 			continue
 		}
-		b.add(kReplicaSet, rs, &rs.Spec.Template, replicasOr1(rs.Spec.Replicas))
+		b.add(kReplicaSet, rs.Name, rs, &rs.Spec.Template, replicasOr1(rs.Spec.Replicas))
 	}
 }
 
-// ownedAs names the missing owner of a ReplicaSet.
-func ownedAs(rs *appsv1.ReplicaSet, name string) snapshot.Object {
-	c := *rs
-	c.Name = name
-	return &c
-}
-
 func (b *builder) addPods() {
-	for _, p := range snapshot.All[*corev1.Pod](b.snap) {
+	for _, p := range snapshot.All[*snapshot.Pod](b.snap) {
 		if p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
 			continue // a finished pod has no traffic and no proxy
 		}
@@ -147,10 +141,10 @@ func (b *builder) addPods() {
 }
 
 // workloadOf returns the workload that made a pod, adding one where the snapshot lacks it.
-func (b *builder) workloadOf(p *corev1.Pod) *Workload {
-	owner := metav1.GetControllerOf(p)
+func (b *builder) workloadOf(p *snapshot.Pod) *Workload {
+	owner := metav1.GetControllerOfNoCopy(p)
 	if owner == nil || owner.Kind == kNode { // static pods are owned by their node
-		return b.add(kPod, p, &corev1.PodTemplateSpec{ObjectMeta: p.ObjectMeta, Spec: p.Spec}, 1)
+		return b.add(kPod, p.Name, p, b.templateOf(p), 1)
 	}
 	ref := Ref{Kind: owner.Kind, Namespace: p.Namespace, Name: owner.Name}
 	if up, ok := b.owner[ref]; ok {
@@ -168,15 +162,23 @@ func (b *builder) workloadOf(p *corev1.Pod) *Workload {
 	if w := b.mesh.workloads[ref]; w != nil {
 		return w
 	}
-	c := *p
-	c.Name = ref.Name
-	w := b.add(ref.Kind, &c, &corev1.PodTemplateSpec{ObjectMeta: p.ObjectMeta, Spec: p.Spec}, 0)
-	w.Object, w.orphan = p, true
+	w := b.add(ref.Kind, ref.Name, p, b.templateOf(p), 0)
+	w.orphan = true
 	return w
 }
 
+// templateOf returns the template that a pod stands for. Pods of one template stand side by side, so the last one made is
+// mostly the one asked for, and then it is shared.
+func (b *builder) templateOf(p *snapshot.Pod) *corev1.PodTemplateSpec {
+	if t := b.template; t != nil && b.templateSpec == p.Spec && maps.Equal(t.Labels, p.Labels) && maps.Equal(t.Annotations, p.Annotations) {
+		return t
+	}
+	b.template, b.templateSpec = p.Template(), p.Spec
+	return b.template
+}
+
 // take adds a live pod.
-func (w *Workload) take(p *corev1.Pod) {
+func (w *Workload) take(p *snapshot.Pod) {
 	w.Pods = append(w.Pods, p)
 	if w.orphan {
 		w.Replicas++
@@ -213,27 +215,31 @@ func (b *builder) addVM(kind string, o snapshot.Object, labels, annotations map[
 }
 
 // settlePods fixes the facts that pods share, once all pods are known.
-func (w *Workload) settlePods() {
+func (b *builder) settlePods(w *Workload) {
 	w.Derived = !slices.ContainsFunc(w.Pods, observed)
 	if w.Template != nil && w.Kind != kPod && len(w.Pods) > 0 {
-		w.Labels = common(w.Pods, func(p *corev1.Pod) map[string]string { return p.Labels })
-		w.Annotations = common(w.Pods, func(p *corev1.Pod) map[string]string { return p.Annotations })
+		w.Labels = common(w.Pods, func(p *snapshot.Pod) map[string]string { return p.Labels })
+		w.Annotations = common(w.Pods, func(p *snapshot.Pod) map[string]string { return p.Annotations })
 		for _, p := range w.Pods {
 			w.HostNetwork = w.HostNetwork || p.Spec.HostNetwork
 		}
 		if w.Role == Application { // injection by hand, or a template that the snapshot lacks
-			w.Role = roleOf(w.Labels, &corev1.PodTemplateSpec{ObjectMeta: w.Pods[0].ObjectMeta, Spec: w.Pods[0].Spec})
+			t := w.Template
+			if !w.orphan {
+				t = b.templateOf(w.Pods[0])
+			}
+			w.Role = roleOf(w.Labels, t)
 		}
 	}
 }
 
 // observed tells a pod of a cluster from one in a manifest, where what is not there yet says nothing.
-func observed(p *corev1.Pod) bool {
-	return p.UID != "" || !p.CreationTimestamp.IsZero() || p.Status.Phase != "" || p.Spec.NodeName != ""
+func observed(p *snapshot.Pod) bool {
+	return p.UID != "" || !p.CreationTimestamp.IsZero() || p.Status.Phase != "" || p.NodeName != ""
 }
 
 // common returns what every pod's map agrees on. Where all agree on everything the first map is shared.
-func common(pods []*corev1.Pod, get func(*corev1.Pod) map[string]string) map[string]string {
+func common(pods []*snapshot.Pod, get func(*snapshot.Pod) map[string]string) map[string]string {
 	first := get(pods[0])
 	shared := true
 	out := first

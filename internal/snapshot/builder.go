@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -31,9 +32,12 @@ func NewBuilder() *Builder {
 }
 
 // Add puts an object in, after removing what no verdict depends on (see strip), so that a cluster, its
-// manifests and its archive give the same objects. It returns an error for a Go type that is no kind of a
+// manifests and its archive give the same objects. A *corev1.Pod becomes a *Pod. It returns an error for a Go type that is no kind of a
 // snapshot, and for a second object of the same kind, namespace and name; the first one stays.
 func (b *Builder) Add(o Object, src Source) error {
+	if full, ok := o.(*corev1.Pod); ok {
+		o = podOf(full)
+	}
 	t := reflect.TypeOf(o)
 	info, ok := infoOf(t)
 	if !ok {

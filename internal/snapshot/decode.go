@@ -159,8 +159,8 @@ func (d *decoder) typed(src Source, text []byte, h head, gv schema.GroupVersion)
 	o := info.New()
 	var unknown []string
 	var err error
-	if pod, ok := o.(*corev1.Pod); ok {
-		err = d.pods.decode(pod, text)
+	if _, ok := o.(*Pod); ok {
+		o, err = d.pods.decode(text)
 	} else {
 		unknown, err = decodeInto(o, text)
 	}
@@ -258,12 +258,12 @@ const gatewayModule = "sigs.k8s.io/gateway-api/"
 // decodeIstio decodes the object part by part, since spec and status are protobuf messages with their own
 // JSON mapping.
 func decodeIstio(v reflect.Value, spec proto.Message, text []byte) (unknown []string, err error) {
-	walk := members(text, func(key string, start, end int) {
+	walk := members(text, func(key []byte, start, end int) {
 		part := text[start:end]
 		if err != nil {
 			return
 		}
-		switch key {
+		switch string(key) {
 		case "apiVersion", "kind":
 		case "metadata":
 			var meta metav1.ObjectMeta
@@ -276,7 +276,7 @@ func decodeIstio(v reflect.Value, spec proto.Message, text []byte) (unknown []st
 				_, err = decodeProto(m, "status", part, nil)
 			}
 		default:
-			unknown = append(unknown, key)
+			unknown = append(unknown, string(key))
 		}
 	})
 	if err == nil && walk != nil {

@@ -20,6 +20,11 @@ func LeanItem(o Object) Item {
 		*cm = corev1.ConfigMap{} // the list it lies in lives on
 		return Item{outcome{ignored: ignored}}
 	}
+	if full, ok := o.(*corev1.Pod); ok {
+		pod := podOf(full)
+		*full = corev1.Pod{}
+		o = pod
+	}
 	strip(o)
 	return Item{outcome{object: o}}
 }
@@ -29,8 +34,8 @@ func LeanItem(o Object) Item {
 func DecodeList(kind KindInfo, text []byte) (items []Item, next string) {
 	d := decoder{namespace: "default"}
 	h := peek(text)
-	_ = members(h.meta, func(key string, start, end int) {
-		if key == "continue" {
+	_ = members(h.meta, func(key []byte, start, end int) {
+		if string(key) == "continue" {
 			next = unquote(h.meta[start:end])
 		}
 	})

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 )
@@ -70,8 +71,8 @@ func skipString(b []byte, i int) (int, error) {
 	return i, errJSON
 }
 
-// members calls f with each key and the position of its value in the JSON object at the start of b.
-func members(b []byte, f func(key string, start, end int)) error {
+// members calls f with each key, which is valid until f returns, and the position of its value in the JSON object at the start of b.
+func members(b []byte, f func(key []byte, start, end int)) error {
 	i := skipSpace(b, 0)
 	if i >= len(b) || b[i] != '{' {
 		return errJSON
@@ -81,7 +82,10 @@ func members(b []byte, f func(key string, start, end int)) error {
 		if err != nil {
 			return err
 		}
-		key := unquote(b[i:end])
+		key := b[i+1 : end-1]
+		if bytes.IndexByte(key, '\\') >= 0 {
+			key = []byte(unquote(b[i:end]))
+		}
 		i = skipSpace(b, end)
 		if i >= len(b) || b[i] != ':' {
 			return errJSON
@@ -152,8 +156,8 @@ type head struct {
 // peek reads an object's apiVersion and kind; it is lenient, since the decoder comes after.
 func peek(b []byte) head {
 	var h head
-	_ = members(b, func(key string, start, end int) {
-		switch key {
+	_ = members(b, func(key []byte, start, end int) {
+		switch string(key) {
 		case "apiVersion":
 			h.apiVersion = unquote(b[start:end])
 		case "kind":
@@ -171,8 +175,8 @@ func peek(b []byte) head {
 
 // name reads namespace and name for messages about an object that does not decode.
 func (h head) name() (namespace, name string) {
-	_ = members(h.meta, func(key string, start, end int) {
-		switch key {
+	_ = members(h.meta, func(key []byte, start, end int) {
+		switch string(key) {
 		case "namespace":
 			namespace = unquote(h.meta[start:end])
 		case "name":

@@ -62,7 +62,7 @@ const (
 var kinds = []KindInfo{
 	kind[corev1.Namespace]("", "Namespace", "namespaces", false, false, "v1"),
 	kind[corev1.Node]("", "Node", "nodes", false, false, "v1"),
-	kind[corev1.Pod]("", "Pod", "pods", true, false, "v1"),
+	kind[Pod]("", "Pod", "pods", true, false, "v1"),
 	kind[corev1.Service]("", "Service", "services", true, false, "v1"),
 	kind[corev1.ServiceAccount]("", "ServiceAccount", "serviceaccounts", true, false, "v1"),
 	kind[corev1.ConfigMap]("", "ConfigMap", "configmaps", true, false, "v1"),
@@ -120,6 +120,14 @@ func KindOf(k Kind) (KindInfo, bool) {
 		}
 	}
 	return KindInfo{}, false
+}
+
+// InfoOf returns the description of an object's kind, and whether a snapshot can hold it.
+func InfoOf(o Object) (KindInfo, bool) {
+	if _, ok := o.(*corev1.Pod); ok {
+		o = (*Pod)(nil)
+	}
+	return infoOf(reflect.TypeOf(o))
 }
 
 func infoOf(t reflect.Type) (KindInfo, bool) {

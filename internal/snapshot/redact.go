@@ -1,9 +1,5 @@
 package snapshot
 
-import (
-	corev1 "k8s.io/api/core/v1"
-)
-
 // Redact returns a copy of the snapshot in which names, label values, hosts, principals, paths and addresses
 // are pseudonyms made with key, and environment values, free text, file names and foreign annotations are
 // gone. Equal names get equal pseudonyms, in every kind and in every snapshot redacted with the same key, and
@@ -62,8 +58,8 @@ type redactor struct {
 func (r redactor) object(o Object) {
 	o.SetResourceVersion("")
 	o.SetFinalizers(nil)
-	if pod, ok := o.(*corev1.Pod); ok {
-		dropEnvironment(&pod.Spec)
+	if pod, ok := o.(*Pod); ok {
+		dropEnvironment(pod.Spec)
 	}
 	if t := podTemplate(o); t != nil {
 		dropEnvironment(&t.Spec)

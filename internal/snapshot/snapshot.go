@@ -114,7 +114,12 @@ func All[T Object](s *Snapshot) []T {
 			s.observe(info.Kind)
 		}
 	}
-	list, _ := s.lists[t].([]T)
+	list, found := s.lists[t].([]T)
+	if !found {
+		if _, ok := infoOf(t); !ok {
+			panic(fmt.Sprintf("snapshot: no object is a %v; pods are *snapshot.Pod", t))
+		}
+	}
 	return list
 }
 

@@ -13,6 +13,9 @@ import (
 
 // strip removes from an object what no verdict depends on and what an archive should not carry.
 func strip(o Object) {
+	if _, ok := o.(*Pod); ok {
+		return // it was made without
+	}
 	o.SetManagedFields(nil)
 	o.SetSelfLink("")
 	if a := o.GetAnnotations(); a[corev1.LastAppliedConfigAnnotation] != "" {
@@ -20,8 +23,6 @@ func strip(o Object) {
 		o.SetAnnotations(a)
 	}
 	switch o := o.(type) {
-	case *corev1.Pod:
-		stripPod(o)
 	case *appsv1.ReplicaSet:
 		if metav1.GetControllerOf(o) != nil { // its owner has the template, and there are ten old ones to a Deployment
 			o.Spec.Template.Spec = corev1.PodSpec{}
@@ -91,28 +92,15 @@ func mentionsProxy(words []string) bool {
 	})
 }
 
-// stripPod removes what is many times the size of the rest: a pod is mostly volumes and container states.
-func stripPod(p *corev1.Pod) {
-	stripSpec(&p.Spec)
-	p.Spec.Volumes, p.Spec.ImagePullSecrets, p.Spec.EphemeralContainers = nil, nil, nil
-	for _, list := range [][]corev1.Container{p.Spec.InitContainers, p.Spec.Containers} {
+// stripPodSpec removes what is many times the size of the rest of a live pod and what names parts of that one pod.
+func stripPodSpec(spec *corev1.PodSpec) {
+	stripSpec(spec)
+	spec.Volumes, spec.ImagePullSecrets, spec.EphemeralContainers = nil, nil, nil
+	for _, list := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
 		for i := range list {
 			c := &list[i]
 			c.VolumeMounts, c.VolumeDevices = nil, nil
 			c.TerminationMessagePath, c.TerminationMessagePolicy, c.ImagePullPolicy = "", "", ""
-		}
-	}
-	p.Status.Message = ""
-	for i := range p.Status.Conditions {
-		c := &p.Status.Conditions[i]
-		c.Message = ""
-	}
-	p.Status.EphemeralContainerStatuses = nil
-	for _, list := range [][]corev1.ContainerStatus{p.Status.InitContainerStatuses, p.Status.ContainerStatuses} {
-		for i := range list {
-			s := &list[i]
-			s.LastTerminationState = corev1.ContainerState{}
-			s.ContainerID, s.ImageID, s.VolumeMounts = "", "", nil
 		}
 	}
 }
