@@ -62,7 +62,7 @@ func WriteArchive(w io.Writer, s *Snapshot) error {
 		return fmt.Errorf("write the archive's header: %w", err)
 	}
 	for o := range s.Objects() {
-		line := archiveLine{Source: s.sources[o], UnknownFields: s.unknown[o], Object: o}
+		line := archiveLine{Source: s.Source(o), UnknownFields: s.unknown[o], Object: o}
 		if err := enc.Encode(line); err != nil {
 			return fmt.Errorf("write %s %s: %w", o.GetObjectKind().GroupVersionKind().Kind, qualified(o.GetNamespace(), o.GetName()), err)
 		}

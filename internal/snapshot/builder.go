@@ -12,8 +12,7 @@ import (
 
 // Builder gathers objects for one Snapshot. It owns what is given to it.
 type Builder struct {
-	objects    map[reflect.Type]map[[2]string]Object
-	sources    map[Object]Source
+	objects    map[reflect.Type][]entry
 	unknown    map[Object][]string
 	namespaces []string
 	knowledge  map[Kind]Knowledge
@@ -21,19 +20,30 @@ type Builder struct {
 	problems   []Problem
 }
 
+// entry is an object of a Builder.
+type entry struct {
+	object Object
+	source Source
+	order  int // of its addition, among those of its kind
+}
+
+func (e *entry) compare(f *entry) int {
+	return cmp.Or(cmp.Compare(e.object.GetNamespace(), f.object.GetNamespace()), cmp.Compare(e.object.GetName(), f.object.GetName()))
+}
+
 // NewBuilder returns an empty Builder.
 func NewBuilder() *Builder {
 	return &Builder{
-		objects:   map[reflect.Type]map[[2]string]Object{},
-		sources:   map[Object]Source{},
+		objects:   map[reflect.Type][]entry{},
 		unknown:   map[Object][]string{},
 		knowledge: map[Kind]Knowledge{},
 	}
 }
 
 // Add puts an object in, after removing what no verdict depends on (see strip), so that a cluster, its
-// manifests and its archive give the same objects. A *corev1.Pod becomes a *Pod. It returns an error for a Go type that is no kind of a
-// snapshot, and for a second object of the same kind, namespace and name; the first one stays.
+// manifests and its archive give the same objects. A *corev1.Pod becomes a *Pod. Add returns an error for a Go type
+// that is no kind of a snapshot. Of several objects with the same kind, namespace and name the first one counts, and
+// Build reports the others as problems.
 func (b *Builder) Add(o Object, src Source) error {
 	if full, ok := o.(*corev1.Pod); ok {
 		o = podOf(full)
@@ -43,22 +53,11 @@ func (b *Builder) Add(o Object, src Source) error {
 	if !ok {
 		return fmt.Errorf("add %T: not a kind a snapshot holds", o)
 	}
-	byName := b.objects[t]
-	if byName == nil {
-		byName = map[[2]string]Object{}
-		b.objects[t] = byName
-	}
-	key := [2]string{o.GetNamespace(), o.GetName()}
-	if first, dup := byName[key]; dup {
-		return fmt.Errorf("%s %s is defined twice, first at %v; the first one counts",
-			info.Kind.Kind, qualified(key[0], key[1]), b.sources[first])
-	}
 	// Lists of a live cluster carry no type, files do, in any accepted version.
 	o.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{
 		Group: info.Group, Version: info.Versions[0], Kind: info.Kind.Kind})
 	strip(o)
-	byName[key] = o
-	b.sources[o] = src
+	b.objects[t] = append(b.objects[t], entry{object: o, source: src, order: len(b.objects[t])})
 	return nil
 }
 
@@ -92,26 +91,50 @@ func (b *Builder) Report(p Problem) { b.problems = append(b.problems, p) }
 
 // Build returns the snapshot. The Builder must not be used afterwards.
 func (b *Builder) Build() *Snapshot {
+	s := &Snapshot{lists: map[reflect.Type]any{}, places: map[reflect.Type][]place{}}
+	for _, info := range kinds { // in this order, so that problems without a source come in a fixed one
+		b.objects[info.goType] = b.sort(info)
+	}
 	b.dropForeignConfigMaps()
+	files := map[string]int32{}
+	for t, entries := range b.objects {
+		list := reflect.MakeSlice(reflect.SliceOf(t), len(entries), len(entries))
+		places := make([]place, len(entries))
+		for i := range entries {
+			e := &entries[i]
+			list.Index(i).Set(reflect.ValueOf(e.object))
+			file, seen := files[e.source.File]
+			if !seen {
+				file = int32(len(s.files))
+				files[e.source.File] = file
+				s.files = append(s.files, e.source.File)
+			}
+			places[i] = place{file, int32(e.source.Line)}
+		}
+		s.lists[t], s.places[t] = list.Interface(), places
+		s.length += len(entries)
+		delete(b.objects, t) // it is large
+	}
 	slices.SortStableFunc(b.ignored, func(x, y Ignored) int { return x.Source.compare(y.Source) })
 	slices.SortStableFunc(b.problems, func(x, y Problem) int { return x.Source.compare(y.Source) })
-	s := &Snapshot{
-		lists: map[reflect.Type]any{}, sources: b.sources, unknown: b.unknown, namespaces: b.namespaces,
-		knowledge: b.knowledge, ignored: b.ignored, problems: b.problems,
-	}
-	for t, byName := range b.objects {
-		sorted := make([]Object, 0, len(byName))
-		for _, o := range byName {
-			sorted = append(sorted, o)
-		}
-		slices.SortFunc(sorted, func(a, b Object) int {
-			return cmp.Or(cmp.Compare(a.GetNamespace(), b.GetNamespace()), cmp.Compare(a.GetName(), b.GetName()))
-		})
-		list := reflect.MakeSlice(reflect.SliceOf(t), len(sorted), len(sorted))
-		for i, o := range sorted {
-			list.Index(i).Set(reflect.ValueOf(o))
-		}
-		s.lists[t] = list.Interface()
-	}
+	s.unknown, s.namespaces, s.knowledge, s.ignored, s.problems = b.unknown, b.namespaces, b.knowledge, b.ignored, b.problems
 	return s
+}
+
+// sort orders the objects of a kind by namespace and name, and reports those that are there already.
+func (b *Builder) sort(info KindInfo) []entry {
+	entries := b.objects[info.goType]
+	slices.SortFunc(entries, func(x, y entry) int { return cmp.Or(x.compare(&y), cmp.Compare(x.order, y.order)) })
+	kept := entries[:0]
+	for _, e := range entries {
+		if n := len(kept); n == 0 || kept[n-1].compare(&e) != 0 {
+			kept = append(kept, e)
+			continue
+		}
+		delete(b.unknown, e.object)
+		b.Report(Problem{Source: e.source, Message: fmt.Sprintf("%s %s is defined twice, first at %v; the first one counts",
+			info.Kind.Kind, qualified(e.object.GetNamespace(), e.object.GetName()), kept[len(kept)-1].source)})
+	}
+	clear(entries[len(kept):])
+	return kept
 }

@@ -1,7 +1,6 @@
 package snapshot
 
 import (
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -76,27 +75,21 @@ func keepConfigMap(cm *corev1.ConfigMap) bool {
 // dropForeignConfigMaps leaves out ConfigMaps that only look like an overlay: no Gateway names them and
 // they are no defaults of a class. An application's ConfigMap with a key "service" must not get into an archive.
 func (b *Builder) dropForeignConfigMaps() {
-	byName := b.objects[reflect.TypeFor[*corev1.ConfigMap]()]
-	if len(byName) == 0 {
-		return
-	}
+	configMaps := reflect.TypeFor[*corev1.ConfigMap]()
 	wanted := map[[2]string]bool{}
-	for _, o := range b.objects[reflect.TypeFor[*gatewayv1.Gateway]()] {
-		gw := o.(*gatewayv1.Gateway)
+	for _, e := range b.objects[reflect.TypeFor[*gatewayv1.Gateway]()] {
+		gw := e.object.(*gatewayv1.Gateway)
 		if in := gw.Spec.Infrastructure; in != nil && in.ParametersRef != nil {
 			wanted[[2]string{gw.Namespace, in.ParametersRef.Name}] = true
 		}
 	}
-	keys := slices.SortedFunc(maps.Keys(byName), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) })
-	for _, key := range keys {
-		o := byName[key]
-		cm := o.(*corev1.ConfigMap)
-		if !isOverlay(cm) || wanted[key] || isClassDefault(cm) {
-			continue
+	b.objects[configMaps] = slices.DeleteFunc(b.objects[configMaps], func(e entry) bool {
+		cm := e.object.(*corev1.ConfigMap)
+		if !isOverlay(cm) || wanted[[2]string{cm.Namespace, cm.Name}] || isClassDefault(cm) {
+			return false
 		}
 		b.Ignore(Ignored{APIVersion: "v1", Kind: "ConfigMap", Namespace: cm.Namespace, Name: cm.Name,
-			Source: b.sources[o], Reason: configMapReason})
-		delete(byName, key)
-		delete(b.sources, o)
-	}
+			Source: e.source, Reason: configMapReason})
+		return true
+	})
 }

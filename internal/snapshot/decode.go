@@ -156,12 +156,13 @@ func (d *decoder) typed(src Source, text []byte, h head, gv schema.GroupVersion)
 		d.fail(src, h, "%s %s: version %q is not known, only %s", h.kind, h.describeName(), h.apiVersion, info.accepted())
 		return
 	}
-	o := info.New()
+	var o Object
 	var unknown []string
 	var err error
-	if _, ok := o.(*Pod); ok {
+	if info.goType == reflect.TypeFor[*Pod]() {
 		o, err = d.pods.decode(text)
 	} else {
+		o = info.New()
 		unknown, err = decodeInto(o, text)
 	}
 	if err != nil {

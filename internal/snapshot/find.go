@@ -15,16 +15,23 @@ func (s *Snapshot) Find(k Kind, namespace, name string) (Object, bool) {
 			continue
 		}
 		list := reflect.ValueOf(s.lists[info.goType])
-		if !list.IsValid() {
-			continue
-		}
-		at := func(i int) Object { return list.Index(i).Interface().(Object) }
-		i := sort.Search(list.Len(), func(i int) bool {
-			return cmp.Or(cmp.Compare(at(i).GetNamespace(), namespace), cmp.Compare(at(i).GetName(), name)) >= 0
-		})
-		if i < list.Len() && at(i).GetNamespace() == namespace && at(i).GetName() == name {
-			return at(i), true
+		if i, ok := search(list, namespace, name); ok {
+			return at(list, i), true
 		}
 	}
 	return nil, false
 }
+
+// search returns the index of an object in one of the lists of a snapshot.
+func search(list reflect.Value, namespace, name string) (int, bool) {
+	if !list.IsValid() {
+		return 0, false
+	}
+	i := sort.Search(list.Len(), func(i int) bool {
+		o := at(list, i)
+		return cmp.Or(cmp.Compare(o.GetNamespace(), namespace), cmp.Compare(o.GetName(), name)) >= 0
+	})
+	return i, i < list.Len() && at(list, i).GetNamespace() == namespace && at(list, i).GetName() == name
+}
+
+func at(list reflect.Value, i int) Object { return list.Index(i).Interface().(Object) }

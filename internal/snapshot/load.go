@@ -235,15 +235,27 @@ func (l *loader) text(name string, r io.Reader) {
 			window = slices.Grow(window, cap(window))
 			continue
 		}
-		units := split(o, window[:cut], line)
+		before := len(l.units)
+		l.units = split(l.units, o, window[:cut], line)
+		units := l.units[before:]
 		found += len(units)
-		l.add(units)
+		for i := range units {
+			l.pending += len(units[i].text)
+		}
 		if last {
 			break
 		}
 		line += bytes.Count(window[:cut], []byte("\n"))
-		// The units keep this window; the next begins with what they left.
-		window = append(make([]byte, 0, max(windowBytes, 2*(len(window)-cut))), window[cut:]...)
+		// The units lie in this window; the next begins with what they left, in the same place once they are decoded.
+		if rest := window[cut:]; cap(window) < windowBytes {
+			window = append(make([]byte, 0, max(windowBytes, 2*len(rest))), rest...)
+		} else {
+			l.flush()
+			window = window[:copy(window, rest)]
+		}
+	}
+	if l.pending >= windowBytes {
+		l.flush()
 	}
 	if found == 0 {
 		l.problem(name, "empty: it holds no object")

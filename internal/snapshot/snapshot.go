@@ -97,7 +97,9 @@ func (p Problem) String() string {
 // Snapshot is immutable: objects it returns are shared and must not be changed.
 type Snapshot struct {
 	lists      map[reflect.Type]any // []T, sorted by namespace, then name
-	sources    map[Object]Source
+	places     map[reflect.Type][]place
+	files      []string
+	length     int
 	unknown    map[Object][]string
 	namespaces []string // the only ones that were read; nil for all
 	knowledge  map[Kind]Knowledge
@@ -105,6 +107,10 @@ type Snapshot struct {
 	problems   []Problem
 	observe    func(Kind)
 }
+
+// place is where the object of the same index in its list was read from: a Source in the words of Snapshot.files. There
+// is one for each object, so it is small and holds no pointer.
+type place struct{ file, line int32 }
 
 // All returns every object of type T, sorted by namespace and name.
 func All[T Object](s *Snapshot) []T {
@@ -147,8 +153,16 @@ func Get[T Object](s *Snapshot, namespace, name string) (T, bool) {
 	return all[i], true
 }
 
-// Source returns where an object was read from; the zero value for a live cluster.
-func (s *Snapshot) Source(o Object) Source { return s.sources[o] }
+// Source returns where an object of the snapshot was read from; the zero value for a live cluster.
+func (s *Snapshot) Source(o Object) Source {
+	t := reflect.TypeOf(o)
+	list := reflect.ValueOf(s.lists[t])
+	if i, ok := search(list, o.GetNamespace(), o.GetName()); ok && at(list, i) == o {
+		p := s.places[t][i]
+		return Source{File: s.files[p.file], Line: int(p.line)}
+	}
+	return Source{}
+}
 
 // UnknownFields returns the paths of fields that an object has and this version of Sidestep does not
 // know, such as spec.rules[0].from[0].source.trustDomains. What such a field does is unknown, so whoever
@@ -212,7 +226,7 @@ func (s *Snapshot) Ignored() []Ignored { return s.ignored }
 func (s *Snapshot) Problems() []Problem { return s.problems }
 
 // Len returns the number of objects of all kinds.
-func (s *Snapshot) Len() int { return len(s.sources) }
+func (s *Snapshot) Len() int { return s.length }
 
 // Observed returns the same snapshot, calling f with the kind at every access. Tests use it to
 // prove that a rule touches exactly the kinds it declares.

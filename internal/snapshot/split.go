@@ -37,13 +37,12 @@ func (o origin) asJSON() *origin {
 	return &o
 }
 
-// split cuts a stream, whose first line is number line, into documents and lists into items.
-func split(o *origin, text []byte, line int) []unit {
-	var out []unit
+// split cuts a stream, whose first line is number line, into documents and lists into items, and appends them to out.
+func split(out []unit, o *origin, text []byte, line int) []unit {
 	start, docLine := 0, line
 	emit := func(end int) {
 		if doc := (unit{text: text[start:end], line: docLine, origin: o}); doc.trim() {
-			out = append(out, doc.items()...)
+			out = doc.items(out)
 		}
 	}
 	for i := 0; i < len(text); {
@@ -108,22 +107,25 @@ func (u *unit) trim() bool {
 	return false
 }
 
-// items cuts a document that is a list into its items where that can be done on the text; otherwise
-// it returns the document. What is not cut here is still a list when it is decoded, only without a
+// items cuts a document that is a list into its items where that can be done on the text, and appends them
+// to out; otherwise the document. What is not cut here is still a list when it is decoded, only without a
 // line of its own for each item.
-func (u unit) items() []unit {
+func (u unit) items(out []unit) []unit {
 	first := bytes.TrimLeft(u.text, " \t\r\n")
 	if first[0] == '{' || first[0] == '[' {
-		return u.jsonItems()
+		return append(out, u.jsonItems()...)
 	}
-	return u.yamlItems()
+	if items := u.yamlItems(); items != nil {
+		return append(out, items...)
+	}
+	return append(out, u)
 }
 
-// yamlItems finds the items of a block sequence under a top-level "items:" key.
+// yamlItems finds the items of a block sequence under a top-level "items:" key; none where it finds no list.
 func (u unit) yamlItems() []unit {
 	kind, version, at := listHeader(u.text)
 	if at < 0 || bytes.IndexByte(u.text, '&') >= 0 && bytes.Contains(u.text, []byte(" *")) {
-		return []unit{u} // not a list, or an item may hold an alias to another item
+		return nil // not a list, or an item may hold an alias to another item
 	}
 	line := u.line + bytes.Count(u.text[:at], []byte("\n"))
 	indent := -1
@@ -146,7 +148,7 @@ func (u unit) yamlItems() []unit {
 		case indent < 0 && isDash:
 			indent, start, startLine = column, i, line
 		case indent < 0:
-			return []unit{u}
+			return nil
 		case column == indent && isDash:
 			flush(i)
 			start, startLine = i, line
@@ -156,9 +158,7 @@ func (u unit) yamlItems() []unit {
 		}
 		i, line = next, line+1
 	}
-	if flush(len(u.text)); len(out) == 0 {
-		return []unit{u}
-	}
+	flush(len(u.text))
 	return out
 }
 
@@ -166,6 +166,9 @@ func (u unit) yamlItems() []unit {
 // block "items:", at is the index after that line; otherwise -1.
 func listHeader(text []byte) (kind, version string, at int) {
 	at = -1
+	if !bytes.Contains(text, []byte("items:")) {
+		return "", "", at
+	}
 	for i := 0; i < len(text); {
 		next := lineEnd(text, i)
 		line := text[i:next]

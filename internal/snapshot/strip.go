@@ -92,10 +92,19 @@ func mentionsProxy(words []string) bool {
 	})
 }
 
+// exactly returns a list in as much memory as it needs. Decoding leaves room for four, and a container is large.
+func exactly(list []corev1.Container) []corev1.Container {
+	if len(list) == cap(list) {
+		return list
+	}
+	return append(make([]corev1.Container, 0, len(list)), list...)
+}
+
 // stripPodSpec removes what is many times the size of the rest of a live pod and what names parts of that one pod.
 func stripPodSpec(spec *corev1.PodSpec) {
 	stripSpec(spec)
 	spec.Volumes, spec.ImagePullSecrets, spec.EphemeralContainers = nil, nil, nil
+	spec.InitContainers, spec.Containers = exactly(spec.InitContainers), exactly(spec.Containers)
 	for _, list := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
 		for i := range list {
 			c := &list[i]
