@@ -5,7 +5,6 @@ import (
 	"context"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -14,12 +13,7 @@ import (
 )
 
 func main() {
-	// A mesh is mostly objects that live to the end, so headroom for garbage is mostly wasted: a fifth of the
-	// heap instead of the default's all of it costs some processor time and keeps the peak below that of
-	// istioctl analyze on the same input ("make bench-peer"). $GOGC still decides when it is set.
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(20)
-	}
+	cli.TuneCollector(os.Getenv)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := cli.Run(ctx, &cli.Env{
 		Args0:            os.Args[0],
