@@ -21,7 +21,7 @@ func run(m *mesh.Mesh, o Options, rules []Rule) *Result {
 	rules = slices.DeleteFunc(slices.Clone(rules), func(r Rule) bool { return !r.appliesTo(minor) })
 	f := facts{mesh: m, index: &index{mesh: m}}
 	threshold := cmp.Or(o.HighScaleReplicas, DefaultHighScaleReplicas)
-	out := &Result{}
+	out := &Result{Workloads: make([]WorkloadResult, 0, len(m.Workloads))}
 	for _, w := range m.Workloads {
 		if w.Role != mesh.Application {
 			continue

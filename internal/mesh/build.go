@@ -20,6 +20,7 @@ type builder struct {
 	// enablement are istio-cni's configured selectors, nil for the default rule.
 	enablement []enablement
 
+	siblings siblings
 	// template is what templateOf made last, of the pods whose spec is templateSpec.
 	template     *corev1.PodTemplateSpec
 	templateSpec *corev1.PodSpec

@@ -8,8 +8,9 @@ import (
 // hostIndex finds Services by the hosts that routes name. Wildcards look up a suffix in the list of
 // reversed hosts, so that one lookup costs what it returns.
 type hostIndex struct {
+	services []*Service
 	exact    map[string][]*Service
-	reversed []reversedHost
+	reversed []reversedHost // made when the first wildcard asks
 }
 
 type reversedHost struct {
@@ -19,15 +20,22 @@ type reversedHost struct {
 
 // indexHosts indexes services, which are sorted.
 func indexHosts(services []*Service) *hostIndex {
-	x := &hostIndex{exact: map[string][]*Service{}}
+	x := &hostIndex{services: services, exact: make(map[string][]*Service, len(services))}
 	for _, s := range services {
 		for _, h := range s.Hosts {
 			x.exact[h] = append(x.exact[h], s)
+		}
+	}
+	return x
+}
+
+func (x *hostIndex) reverseHosts() {
+	for _, s := range x.services {
+		for _, h := range s.Hosts {
 			x.reversed = append(x.reversed, reversedHost{reverse(h), s})
 		}
 	}
 	slices.SortStableFunc(x.reversed, func(a, b reversedHost) int { return strings.Compare(a.host, b.host) })
-	return x
 }
 
 // find returns the Services of a host as written in an object of a namespace: a short name, a full
@@ -67,6 +75,9 @@ func (x *hostIndex) wildcardEntries(host string) []*Service {
 }
 
 func (x *hostIndex) suffix(suffix string) []*Service {
+	if x.reversed == nil {
+		x.reverseHosts()
+	}
 	prefix := reverse(suffix)
 	i, _ := slices.BinarySearchFunc(x.reversed, prefix, func(h reversedHost, p string) int { return strings.Compare(h.host, p) })
 	seen := map[*Service]bool{}

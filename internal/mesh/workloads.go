@@ -140,12 +140,27 @@ func (b *builder) addPods() {
 	}
 }
 
+// siblings are the pods of one owner, which come one after the other.
+type siblings struct {
+	namespace, kind, owner string
+	workload               *Workload
+}
+
 // workloadOf returns the workload that made a pod, adding one where the snapshot lacks it.
 func (b *builder) workloadOf(p *snapshot.Pod) *Workload {
 	owner := metav1.GetControllerOfNoCopy(p)
 	if owner == nil || owner.Kind == kNode { // static pods are owned by their node
 		return b.add(kPod, p.Name, p, b.templateOf(p), 1)
 	}
+	if s := &b.siblings; s.workload != nil && s.owner == owner.Name && s.kind == owner.Kind && s.namespace == p.Namespace {
+		return s.workload
+	}
+	w := b.workloadOfOwner(p, owner)
+	b.siblings = siblings{p.Namespace, owner.Kind, owner.Name, w}
+	return w
+}
+
+func (b *builder) workloadOfOwner(p *snapshot.Pod, owner *metav1.OwnerReference) *Workload {
 	ref := Ref{Kind: owner.Kind, Namespace: p.Namespace, Name: owner.Name}
 	if up, ok := b.owner[ref]; ok {
 		ref = up

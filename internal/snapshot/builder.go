@@ -1,7 +1,6 @@
 package snapshot
 
 import (
-	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
@@ -24,11 +23,11 @@ type Builder struct {
 type entry struct {
 	object Object
 	source Source
-	order  int // of its addition, among those of its kind
+	order  int // of its addition, once sorted
 }
 
-func (e *entry) compare(f *entry) int {
-	return cmp.Or(cmp.Compare(e.object.GetNamespace(), f.object.GetNamespace()), cmp.Compare(e.object.GetName(), f.object.GetName()))
+func (e *entry) sameName(f *entry) bool {
+	return e.object.GetNamespace() == f.object.GetNamespace() && e.object.GetName() == f.object.GetName()
 }
 
 // NewBuilder returns an empty Builder.
@@ -57,7 +56,7 @@ func (b *Builder) Add(o Object, src Source) error {
 	o.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{
 		Group: info.Group, Version: info.Versions[0], Kind: info.Kind.Kind})
 	strip(o)
-	b.objects[t] = append(b.objects[t], entry{object: o, source: src, order: len(b.objects[t])})
+	b.objects[t] = append(b.objects[t], entry{object: o, source: src})
 	return nil
 }
 
@@ -91,29 +90,21 @@ func (b *Builder) Report(p Problem) { b.problems = append(b.problems, p) }
 
 // Build returns the snapshot. The Builder must not be used afterwards.
 func (b *Builder) Build() *Snapshot {
-	s := &Snapshot{lists: map[reflect.Type]any{}, places: map[reflect.Type][]place{}}
 	for _, info := range kinds { // in this order, so that problems without a source come in a fixed one
-		b.objects[info.goType] = b.sort(info)
+		b.objects[info.goType] = b.unique(info, sorted(b.objects[info.goType]))
 	}
 	b.dropForeignConfigMaps()
-	files := map[string]int32{}
-	for t, entries := range b.objects {
-		list := reflect.MakeSlice(reflect.SliceOf(t), len(entries), len(entries))
-		places := make([]place, len(entries))
-		for i := range entries {
-			e := &entries[i]
-			list.Index(i).Set(reflect.ValueOf(e.object))
-			file, seen := files[e.source.File]
-			if !seen {
-				file = int32(len(s.files))
-				files[e.source.File] = file
-				s.files = append(s.files, e.source.File)
-			}
-			places[i] = place{file, int32(e.source.Line)}
-		}
-		s.lists[t], s.places[t] = list.Interface(), places
-		s.length += len(entries)
-		delete(b.objects, t) // it is large
+	s := &Snapshot{tables: map[reflect.Type]*table{}}
+	numbers := map[string]int32{}
+	for _, info := range kinds {
+		t := newTable(info, b.objects[info.goType], numbers)
+		s.tables[info.goType] = t
+		s.length += t.len()
+		delete(b.objects, info.goType) // it is large
+	}
+	s.files = make([]string, len(numbers))
+	for file, n := range numbers {
+		s.files[n] = file
 	}
 	slices.SortStableFunc(b.ignored, func(x, y Ignored) int { return x.Source.compare(y.Source) })
 	slices.SortStableFunc(b.problems, func(x, y Problem) int { return x.Source.compare(y.Source) })
@@ -121,13 +112,11 @@ func (b *Builder) Build() *Snapshot {
 	return s
 }
 
-// sort orders the objects of a kind by namespace and name, and reports those that are there already.
-func (b *Builder) sort(info KindInfo) []entry {
-	entries := b.objects[info.goType]
-	slices.SortFunc(entries, func(x, y entry) int { return cmp.Or(x.compare(&y), cmp.Compare(x.order, y.order)) })
+// unique reports the objects of a kind that are there already, and returns the others.
+func (b *Builder) unique(info KindInfo, entries []entry) []entry {
 	kept := entries[:0]
 	for _, e := range entries {
-		if n := len(kept); n == 0 || kept[n-1].compare(&e) != 0 {
+		if n := len(kept); n == 0 || !kept[n-1].sameName(&e) {
 			kept = append(kept, e)
 			continue
 		}

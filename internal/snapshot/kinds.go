@@ -37,7 +37,8 @@ type KindInfo struct {
 	// New returns an empty object of the kind's Go type.
 	New func() Object
 
-	goType reflect.Type
+	goType  reflect.Type
+	newList func([]entry) column
 }
 
 func kind[T any, P interface {
@@ -48,7 +49,7 @@ func kind[T any, P interface {
 		Kind: Kind{Group: group, Kind: name}, Resource: resource, Versions: versions,
 		Namespaced: namespaced, Optional: optional,
 		New:    func() Object { return P(new(T)) },
-		goType: reflect.TypeFor[P](),
+		goType: reflect.TypeFor[P](), newList: newList[P],
 	}
 }
 

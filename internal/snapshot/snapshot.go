@@ -96,8 +96,7 @@ func (p Problem) String() string {
 
 // Snapshot is immutable: objects it returns are shared and must not be changed.
 type Snapshot struct {
-	lists      map[reflect.Type]any // []T, sorted by namespace, then name
-	places     map[reflect.Type][]place
+	tables     map[reflect.Type]*table
 	files      []string
 	length     int
 	unknown    map[Object][]string
@@ -108,10 +107,6 @@ type Snapshot struct {
 	observe    func(Kind)
 }
 
-// place is where the object of the same index in its list was read from: a Source in the words of Snapshot.files. There
-// is one for each object, so it is small and holds no pointer.
-type place struct{ file, line int32 }
-
 // All returns every object of type T, sorted by namespace and name.
 func All[T Object](s *Snapshot) []T {
 	t := reflect.TypeFor[T]()
@@ -120,32 +115,42 @@ func All[T Object](s *Snapshot) []T {
 			s.observe(info.Kind)
 		}
 	}
-	list, found := s.lists[t].([]T)
-	if !found {
+	return listOf[T](s.tableOf(t))
+}
+
+// tableOf returns the objects of a Go type. To ask for one that is no kind of a snapshot is a mistake in the
+// program, which an empty answer would hide.
+func (s *Snapshot) tableOf(t reflect.Type) *table {
+	table := s.tables[t]
+	if table == nil {
 		if _, ok := infoOf(t); !ok {
 			panic(fmt.Sprintf("snapshot: no object is a %v; pods are *snapshot.Pod", t))
 		}
 	}
-	return list
+	return table
+}
+
+func listOf[T Object](t *table) []T {
+	if t == nil {
+		return nil
+	}
+	return t.column.(list[T])
 }
 
 // In returns every object of type T in a namespace, sorted by name.
 func In[T Object](s *Snapshot, namespace string) []T {
-	all := All[T](s)
-	lo, _ := slices.BinarySearchFunc(all, namespace, func(o T, ns string) int { return cmp.Compare(o.GetNamespace(), ns) })
-	hi := lo
-	for hi < len(all) && all[hi].GetNamespace() == namespace {
-		hi++
+	all, t := All[T](s), s.tableOf(reflect.TypeFor[T]())
+	if t == nil {
+		return nil
 	}
-	return all[lo:hi]
+	in := t.namespaces[namespace]
+	return all[in.first:in.end]
 }
 
 // Get returns one object of type T; namespace is empty for cluster-scoped kinds.
 func Get[T Object](s *Snapshot, namespace, name string) (T, bool) {
 	all := All[T](s)
-	i, found := slices.BinarySearchFunc(all, [2]string{namespace, name}, func(o T, k [2]string) int {
-		return cmp.Or(cmp.Compare(o.GetNamespace(), k[0]), cmp.Compare(o.GetName(), k[1]))
-	})
+	i, found := s.tableOf(reflect.TypeFor[T]()).find(namespace, name)
 	if !found {
 		var none T
 		return none, false
@@ -155,10 +160,9 @@ func Get[T Object](s *Snapshot, namespace, name string) (T, bool) {
 
 // Source returns where an object of the snapshot was read from; the zero value for a live cluster.
 func (s *Snapshot) Source(o Object) Source {
-	t := reflect.TypeOf(o)
-	list := reflect.ValueOf(s.lists[t])
-	if i, ok := search(list, o.GetNamespace(), o.GetName()); ok && at(list, i) == o {
-		p := s.places[t][i]
+	t := s.tables[reflect.TypeOf(o)]
+	if i, ok := t.find(o.GetNamespace(), o.GetName()); ok && t.at(i) == o {
+		p := t.places[i]
 		return Source{File: s.files[p.file], Line: int(p.line)}
 	}
 	return Source{}
@@ -240,9 +244,9 @@ func (s *Snapshot) Observed(f func(Kind)) *Snapshot {
 func (s *Snapshot) Objects() iter.Seq[Object] {
 	return func(yield func(Object) bool) {
 		for _, info := range kinds {
-			list := reflect.ValueOf(s.lists[info.goType])
-			for i := 0; list.IsValid() && i < list.Len(); i++ {
-				if !yield(list.Index(i).Interface().(Object)) {
+			t := s.tables[info.goType]
+			for i := 0; t != nil && i < t.len(); i++ {
+				if !yield(t.at(i)) {
 					return
 				}
 			}
