@@ -1,7 +1,6 @@
 package authz
 
 import (
-	"net/netip"
 	"sort"
 )
 
@@ -161,16 +160,9 @@ func (d *comparison) example(f *finding, p *path, against Decision) (r Request, 
 		return f.request(nil, nil), actual.verdict != against, false
 	}
 	fixed := side{verdict: against}
-	env := &environment{preferred: func(k attrKind) []string { return preferred(k, f.target) },
-		known: func(pl place) []netip.Addr { return knownAddresses(pl, f.target, f.target) }, classes: d.classes}
-	prob := newProblem(withoutPreflights([3]side{fixed, actual, {verdict: Deny}}, f.token), env)
-	if prob.tooLarge != "" {
-		return r, false, true
-	}
-	s := search{p: prob, leaf: func(assign []int, _ [3]Decision) bool {
+	decided := d.decide(withoutPreflights([3]side{fixed, actual, {verdict: Deny}}, f.token), d.environment(f.target, f.target), f, func(prob *problem, assign []int, _ [3]Decision) more {
 		r, found = f.request(prob, assign), true
-		return false
-	}}
-	s.run()
-	return r, found, s.large
+		return nothing
+	})
+	return r, found, !decided && !found
 }

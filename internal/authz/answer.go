@@ -210,6 +210,8 @@ type Stats struct {
 	Skipped      int `json:"skipped"`
 	// Scenarios are (caller class, destination, port, addressing, protocol) tuples.
 	Scenarios int `json:"scenarios"`
+	// Split counts the scenarios that were decided rule by rule.
+	Split int `json:"split,omitempty"`
 	// Regions is the number of request classes that were decided one by one.
 	Regions int `json:"regions"`
 }

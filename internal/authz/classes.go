@@ -1,42 +1,12 @@
 package authz
 
 import (
+	"encoding/binary"
 	"net/netip"
+	"slices"
 	"sort"
 	"strings"
 )
-
-// bitset is a set of small numbers.
-type bitset []uint64
-
-func newBitset(n int) bitset { return make(bitset, (n+63)/64) }
-
-func (b bitset) set(i int)      { b[i>>6] |= 1 << (i & 63) }
-func (b bitset) has(i int) bool { return b[i>>6]&(1<<(i&63)) != 0 }
-func (b bitset) or(o bitset) {
-	for i := range o {
-		b[i] |= o[i]
-	}
-}
-
-func (b bitset) empty() bool {
-	for _, w := range b {
-		if w != 0 {
-			return false
-		}
-	}
-	return true
-}
-
-func (b bitset) key() string {
-	var s strings.Builder
-	for _, w := range b {
-		for k := 0; k < 64; k += 8 {
-			s.WriteByte(byte(w >> k))
-		}
-	}
-	return s.String()
-}
 
 // class is a set of values that no pattern at hand tells apart, with one of them.
 type class struct {
@@ -46,8 +16,11 @@ type class struct {
 	bits bitset
 }
 
-// maxStates bounds the product automaton of one attribute's patterns.
+// maxStates bounds the product automaton of one attribute's patterns. A state costs more with templates,
+// each of which is a machine of its own.
 const maxStates = 200_000
+
+func (p *product) maxStates() int { return maxStates * 4 / (4 + len(p.templates)) }
 
 // stringClasses gives one class per satisfiable combination of the patterns of a string
 // attribute: it walks the product of automata that recognise them (a trie for exact and
@@ -192,32 +165,27 @@ func (p *product) walk(kind attrKind, visit func(string, bitset)) bool {
 		parent int32
 		c      byte
 	}
-	tmplStates := [][]positions{nil}
+	// The states of all templates together are numbered as they are met.
+	tmplStates := [][]int32{make([]int32, len(p.templates))}
 	tmplIDs := map[string]int32{}
-	internTmpl := func(ps []positions) int32 {
-		var b strings.Builder
-		for i := range ps {
-			for _, w := range ps[i] {
-				for k := 0; k < 64; k += 8 {
-					b.WriteByte(byte(w >> k))
-				}
-			}
+	key := make([]byte, 0, 4*len(p.templates))
+	internTmpl := func(states []int32) int32 {
+		key = key[:0]
+		for _, s := range states {
+			key = binary.LittleEndian.AppendUint32(key, uint32(s))
 		}
-		id, ok := tmplIDs[b.String()]
+		id, ok := tmplIDs[string(key)]
 		if !ok {
 			id = int32(len(tmplStates))
-			tmplIDs[b.String()] = id
-			tmplStates = append(tmplStates, ps)
+			tmplIDs[string(key)] = id
+			tmplStates = append(tmplStates, slices.Clone(states))
 		}
 		return id
 	}
 	var start productState
+	scratch := make([]int32, len(p.templates))
 	if len(p.templates) > 0 {
-		ps := make([]positions, len(p.templates))
-		for i, t := range p.templates {
-			ps[i] = t.start()
-		}
-		start.tmpl = internTmpl(ps)
+		start.tmpl = internTmpl(scratch)
 	}
 	queue := []item{{s: start, parent: -1}}
 	seen := map[productState]bool{start: true}
@@ -232,7 +200,7 @@ func (p *product) walk(kind attrKind, visit func(string, bitset)) bool {
 		return string(b)
 	}
 	for i := 0; i < len(queue); i++ {
-		if len(queue) > maxStates {
+		if len(queue) > p.maxStates() {
 			return false
 		}
 		cur := queue[i]
@@ -257,11 +225,10 @@ func (p *product) walk(kind attrKind, visit func(string, bitset)) bool {
 				next.parts[n] = pt.trie.step(cur.s.parts[n], b)
 			}
 			if len(p.templates) > 0 {
-				ps := make([]positions, len(p.templates))
 				for n, t := range p.templates {
-					ps[n] = t.step(tmplStates[cur.s.tmpl][n], c)
+					scratch[n] = t.step(tmplStates[cur.s.tmpl][n], c)
 				}
-				next.tmpl = internTmpl(ps)
+				next.tmpl = internTmpl(scratch)
 			}
 			if !seen[next] {
 				seen[next] = true
@@ -277,7 +244,7 @@ func emptyAllowed(kind attrKind) bool {
 	return kind == attrHeader || kind == attrSNI || kind == attrClaim || kind == attrMetadata || kind == attrWord || kind == attrSubject
 }
 
-func (p *product) accepts(s productState, nonEmpty bool, tmpl [][]positions) bitset {
+func (p *product) accepts(s productState, nonEmpty bool, tmpl [][]int32) bitset {
 	bits := newBitset(p.n)
 	bits.or(p.always)
 	if nonEmpty {

@@ -53,6 +53,7 @@ func (s *Stats) add(o Stats) {
 	s.Destinations += o.Destinations
 	s.Skipped += o.Skipped
 	s.Scenarios += o.Scenarios
+	s.Split += o.Split
 	s.Regions += o.Regions
 }
 
@@ -70,9 +71,12 @@ func (r *Result) limit(opts Options) {
 // comparison is one comparison of two worlds.
 type comparison struct {
 	opts    Options
+	bounds  bounds
 	worlds  [2]*model
 	callers *callers
 	classes *classCache
+	// splits remembers scenarios that had to be split.
+	splits map[string]*splitResult
 	// idCache remembers the identity questions of a program.
 	idCache map[*program][]*idMatcher
 	result  Result
@@ -96,9 +100,9 @@ func newComparison(before, after *World, opts Options) *comparison {
 		opts.PerScenario = 8
 	}
 	ps := newPrograms()
-	d := &comparison{opts: opts, worlds: [2]*model{newModel(before, ps), newModel(after, ps)},
+	d := &comparison{opts: opts, bounds: usualBounds, worlds: [2]*model{newModel(before, ps), newModel(after, ps)},
 		classes: &classCache{strings: map[string][]class{}}, idCache: map[*program][]*idMatcher{},
-		groups: map[groupKey]int{}, notes: map[string]bool{}}
+		groups: map[groupKey]int{}, notes: map[string]bool{}, splits: map[string]*splitResult{}}
 	d.callers = newCallers(d.worlds[0], d.worlds[1], opts)
 	return d
 }
@@ -326,13 +330,7 @@ func tokens(paths ...*path) []*Token {
 
 // solve searches one scenario and records what it finds.
 func (d *comparison) solve(pair callerPair, c callerClass, t, u target, proto Protocol, p *[2]path, tok *Token) {
-	sides := [3]side{fold(&p[0], c.rep.id, tok), fold(&p[1], c.rep.id, tok)}
-	named, gains := p[0].named(pair, c.rep.id)
-	if gains {
-		sides[sideNamed] = fold(&named, c.rep.id, tok)
-	} else {
-		sides[sideNamed] = side{verdict: Deny}
-	}
+	sides := foldAll(pair, c.rep.id, p, tok)
 	found := &finding{d: d, pair: pair, class: c, target: t, after: u, proto: proto, paths: p, token: tok}
 	if sides[sideBefore].verdict != "" && sides[sideAfter].verdict != "" && sides[sideNamed].verdict != "" {
 		d.regions++
@@ -341,25 +339,32 @@ func (d *comparison) solve(pair callerPair, c callerClass, t, u target, proto Pr
 		}
 		return
 	}
-	env := &environment{preferred: func(k attrKind) []string { return preferred(k, t) }, known: func(pl place) []netip.Addr { return knownAddresses(pl, t, u) }, classes: d.classes}
-	prob := newProblem(withoutPreflights(sides, tok), env)
-	if prob.tooLarge != "" {
-		found.tooLarge("the " + prob.tooLarge + " patterns have too many combinations")
-		return
-	}
 	kept := map[[3]Decision]int{}
-	s := search{p: prob, leaf: func(assign []int, verdicts [3]Decision) bool {
-		// The search goes on whatever is kept: another sort of difference may follow.
-		if kept[verdicts]++; kept[verdicts] <= d.opts.PerScenario {
-			found.record(prob, assign, verdicts[sideNamed])
+	record := func(prob *problem, assign []int, verdicts [3]Decision) more {
+		if kept[verdicts]++; kept[verdicts] > d.opts.PerScenario {
+			return otherSorts
 		}
-		return true
-	}}
-	s.run()
-	d.regions += s.nodes
-	if s.large {
-		found.tooLarge("the policies have too many combinations")
+		found.record(prob, assign, verdicts[sideNamed])
+		return goOn
 	}
+	if !d.decide(withoutPreflights(sides, tok), d.environment(t, u), found, record) {
+		found.tooLarge()
+	}
+}
+
+// foldAll folds both worlds' paths, and the first world's as it would be with the caller's identity seen.
+func foldAll(pair callerPair, id identity, p *[2]path, tok *Token) [3]side {
+	sides := [3]side{fold(&p[0], id, tok), fold(&p[1], id, tok), {verdict: Deny}}
+	if named, gains := p[0].named(pair, id); gains {
+		sides[sideNamed] = fold(&named, id, tok)
+	}
+	return sides
+}
+
+// environment gives the values that both worlds know of a target.
+func (d *comparison) environment(t, u target) *environment {
+	return &environment{preferred: func(k attrKind) []string { return preferred(k, t) },
+		known: func(pl place) []netip.Addr { return knownAddresses(pl, t, u) }, classes: d.classes}
 }
 
 // preferred are values that read well, tried before made-up ones.

@@ -144,13 +144,14 @@ func (f *finding) record(prob *problem, assign []int, named Decision) {
 }
 
 // tooLarge records that a scenario could not be decided.
-func (f *finding) tooLarge(why string) {
+func (f *finding) tooLarge() {
+	const why = "too large to compare, also rule by rule"
 	r := f.request(nil, nil)
 	rb := r
 	rb.Protocol = effective(f.target, f.proto)
 	before := f.d.worlds[0].follow(&f.paths[0], &rb, f.class.rep.id, nil)
 	f.d.note("%s: %s; counted as weaker", f.target.destination().words(), why)
-	f.keep(Weaker, r, before, Answer{Decision: DecisionUnknown, By: PointNobody, Why: "too large to compare: " + why})
+	f.keep(Weaker, r, before, Answer{Decision: DecisionUnknown, By: PointNobody, Why: why})
 }
 
 func (f *finding) keep(kind Kind, r Request, before, after Answer) {

@@ -17,6 +17,8 @@ type side struct {
 	allows [][][]pending
 	// words are claims that JWT rules on the way split at spaces.
 	words []string
+	// asked are variables that get a value although no cube here asks about them.
+	asked []variableKey
 }
 
 // fold specialises one world's path to a caller and a token.

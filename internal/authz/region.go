@@ -84,12 +84,15 @@ func newProblem(sides [3]side, env *environment) *problem {
 	byVar := map[variableKey][]*pattern{}
 	index := map[variableKey]map[string]int{}
 	var order []variableKey
+	mention := func(k variableKey) {
+		if index[k] == nil {
+			index[k] = map[string]int{}
+			order = append(order, k)
+		}
+	}
 	collect := func(lits []pending) {
 		for _, l := range lits {
-			if index[l.key] == nil {
-				index[l.key] = map[string]int{}
-				order = append(order, l.key)
-			}
+			mention(l.key)
 			for _, pt := range l.pats {
 				if _, ok := index[l.key][pt.key()]; !ok {
 					index[l.key][pt.key()] = len(byVar[l.key])
@@ -101,6 +104,9 @@ func newProblem(sides [3]side, env *environment) *problem {
 	for _, s := range sides {
 		for _, w := range s.words {
 			p.words[w] = true
+		}
+		for _, k := range s.asked {
+			mention(k)
 		}
 		for _, c := range s.deny {
 			collect(c)
@@ -120,7 +126,9 @@ func newProblem(sides [3]side, env *environment) *problem {
 		}
 	}
 	for i, s := range sides {
-		p.sides[i] = b.side(s)
+		if p.sides[i] = b.side(s); p.tooLarge != "" {
+			return p
+		}
 	}
 	p.order()
 	return p
@@ -279,15 +287,8 @@ func (b *problemBuilder) matched(l pending, classes []class) bitset {
 	return m
 }
 
-func invert(m bitset, n int) bitset {
-	out := newBitset(n)
-	for i := 0; i < n; i++ {
-		if !m.has(i) {
-			out.set(i)
-		}
-	}
-	return out
-}
+// maxExpansion bounds the cubes that one conjunction becomes.
+const maxExpansion = 1 << 14
 
 // cubes turns one conjunction into cubes: several, when it asks that a list has one of
 // several elements.
@@ -340,6 +341,10 @@ func (b *problemBuilder) cubes(lits []pending) []int32 {
 				}
 				d[v+i] = yes
 				next = append(next, d)
+				if len(next) > maxExpansion {
+					b.p.tooLarge = "lists of claims"
+					return nil
+				}
 			}
 		}
 		if !l.negate {

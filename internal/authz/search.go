@@ -6,22 +6,21 @@ import (
 	"sort"
 )
 
-// maxNodes bounds the search of one scenario. Beyond it the scenario is reported as too
-// large, which counts as weaker; it is never sampled.
-const maxNodes = 1 << 19
-
 // search finds the regions in which the two sides of a problem differ.
 type search struct {
-	p *problem
+	p      *problem
+	bounds bounds
 	// assign is the class of each variable on the way down.
 	assign []int
 	seen   map[string]bool
 	nodes  int
 	// leaf is told about each region, with the classes of its variables and the
 	// decisions; it returns false to stop.
-	leaf  func(assign []int, verdicts [3]Decision) bool
-	stop  bool
+	leaf func(assign []int, verdicts [3]Decision) bool
+	stop bool
+	// large says that a bound was reached; bytes is the memory of the states in seen.
 	large bool
+	bytes int
 }
 
 // The sides of a problem: the two worlds, and the first world as it would be if the
@@ -83,7 +82,7 @@ func (s *search) visit(v int, sides [3]sideState) {
 	if s.stop {
 		return
 	}
-	if s.nodes++; s.nodes > maxNodes {
+	if s.nodes++; s.nodes > s.bounds.nodes || s.bytes > s.bounds.bytes {
 		s.stop, s.large = true, true
 		return
 	}
@@ -111,6 +110,7 @@ func (s *search) visit(v int, sides [3]sideState) {
 		return
 	}
 	s.seen[key] = true
+	s.bytes += len(key)
 	s.branch(next, sides)
 	s.assign[next] = 0
 }

@@ -19,7 +19,7 @@ func TestSearchFindsWhatEnumerationFinds(t *testing.T) {
 		p := g.problem()
 		want := enumerate(p)
 		got := map[string]bool{}
-		s := search{p: p, leaf: func(assign []int, verdicts [3]Decision) bool {
+		s := search{p: p, bounds: usualBounds, leaf: func(assign []int, verdicts [3]Decision) bool {
 			before, after := verdicts[sideBefore], verdicts[sideAfter]
 			got[string(before)+">"+string(after)+">"+string(verdicts[sideNamed])] = true
 			for i, d := range verdicts {

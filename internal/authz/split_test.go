@@ -1,0 +1,117 @@
+package authz
+
+import (
+	"fmt"
+	"math/rand"
+	"strings"
+	"testing"
+)
+
+// sortOf says which sort of difference a region is; what the identity would change matters only where a
+// denied request is allowed.
+func sortOf(v [3]Decision) string {
+	if v[sideBefore] != Deny || v[sideAfter] == Deny {
+		v[sideNamed] = "-"
+	}
+	return fmt.Sprint(v)
+}
+
+func sorts(run func(leaf) bool) (map[string]bool, bool) {
+	found := map[string]bool{}
+	done := run(func(_ *problem, _ []int, v [3]Decision) more {
+		found[sortOf(v)] = true
+		return otherSorts
+	})
+	return found, done
+}
+
+// TestSplitFindsWhatEnumerationFinds holds the split to plain enumeration of every combination of classes,
+// on problems small enough for it, and each of its witnesses to what it claims.
+func TestSplitFindsWhatEnumerationFinds(t *testing.T) {
+	differing := 0
+	const seeds = 6000
+	for seed := range seeds {
+		p := gen{rand.New(rand.NewSource(int64(seed)))}.problem()
+		want := map[string]bool{}
+		for k := range enumerate(p) {
+			parts := strings.Split(k, ">")
+			want[sortOf([3]Decision{Decision(parts[0]), Decision(parts[1]), Decision(parts[2])})] = true
+		}
+		got := map[string]bool{}
+		done := splitProblem(p, usualBounds.steps, func(_ *problem, assign []int, v [3]Decision) more {
+			for i, d := range v {
+				if is := decide(p, i, assign); is != d && (i != sideNamed || !strings.HasSuffix(sortOf(v), "-]")) {
+					t.Fatalf("seed %d: the split says %s on side %d where it is %s", seed, d, i, is)
+				}
+			}
+			got[sortOf(v)] = true
+			return goOn
+		})
+		if !done || fmt.Sprint(sortedKeys(got)) != fmt.Sprint(sortedKeys(want)) {
+			t.Fatalf("seed %d: the split finds %v, enumeration %v", seed, sortedKeys(got), sortedKeys(want))
+		}
+		if len(want) > 0 {
+			differing++
+		}
+	}
+	if differing < seeds/10 || differing > seeds*9/10 {
+		t.Errorf("%d of %d problems differ: one side is hardly tested", differing, seeds)
+	}
+}
+
+// checkSplit decides every scenario of two worlds three ways: all rules at once, rule by rule over classes,
+// and rule by rule over patterns. All must find the same sorts of differences.
+func checkSplit(before, after World) (scenarios, differing int, err error) {
+	d := newComparison(&before, &after, Options{})
+	for _, s := range d.scenarios() {
+		p := [2]path{
+			d.worlds[0].route(s.pair.before, s.t, effective(s.t, s.proto)),
+			d.worlds[1].route(s.pair.after, s.u, effective(s.u, s.proto)),
+		}
+		for _, class := range d.callers.partition(s.pair, d.matchers(&p[0], &p[1])) {
+			for _, tok := range tokens(&p[0], &p[1]) {
+				sides := withoutPreflights(foldAll(s.pair, class.rep.id, &p, tok), tok)
+				env := d.environment(s.t, s.u)
+				prob := newProblem(sides, env)
+				if prob.tooLarge != "" {
+					return 0, 0, fmt.Errorf("too large: %s", prob.tooLarge)
+				}
+				whole, _ := sorts(func(f leaf) bool {
+					s := search{p: prob, bounds: usualBounds, leaf: func(a []int, v [3]Decision) bool { f(prob, a, v); return true }}
+					s.run()
+					return !s.large
+				})
+				byClass, ok1 := sorts(func(f leaf) bool { return splitProblem(prob, usualBounds.steps, f) })
+				byPattern, ok2 := sorts(func(f leaf) bool { return splitPatterns(sides, env, usualBounds.steps, f) })
+				want := fmt.Sprint(sortedKeys(whole))
+				if a, b := fmt.Sprint(sortedKeys(byClass)), fmt.Sprint(sortedKeys(byPattern)); !ok1 || !ok2 || a != want || b != want {
+					return 0, 0, fmt.Errorf("%s, %s, token %v: at once %s; by class %s (%v); by pattern %s (%v)",
+						s.pair.words(), s.t.destination().words(), tok, want, a, ok1, b, ok2)
+				}
+				scenarios++
+				if len(whole) > 0 {
+					differing++
+				}
+			}
+		}
+	}
+	return scenarios, differing, nil
+}
+
+// TestSplitAgreesWithSearch is checkSplit on generated worlds.
+func TestSplitAgreesWithSearch(t *testing.T) {
+	scenarios, differing := 0, 0
+	for seed := range 150 {
+		g := gen{rand.New(rand.NewSource(int64(seed)))}
+		before := g.world()
+		n, m, err := checkSplit(before, g.change(before))
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		scenarios, differing = scenarios+n, differing+m
+	}
+	if differing < scenarios/50 || differing == scenarios {
+		t.Errorf("%d of %d scenarios differ: one side is hardly tested", differing, scenarios)
+	}
+	t.Logf("%d scenarios, %d of them differ", scenarios, differing)
+}
