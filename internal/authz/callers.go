@@ -46,7 +46,7 @@ func newCallers(before, after *model, opts Options) *callers {
 	count := map[callerPair]int{}
 	for _, wa := range after.sortedWorkloads() {
 		wb := before.workloads[wa.Ref]
-		if wb == nil || wa.Role == RoleWaypoint || wa.Role == RoleOther {
+		if wb == nil || wa.Role == RoleWaypoint || wa.Role == RoleOther || wa.Role == RoleExternal {
 			continue
 		}
 		pair := callerPair{kindOf(wb), kindOf(wa)}
@@ -89,6 +89,9 @@ func (k callerKind) words() string {
 	s := string(k.role) + " " + string(k.mode)
 	if k.hbone {
 		s += " hbone"
+	}
+	if k.scope != "" {
+		s += " in " + k.scope
 	}
 	return s
 }

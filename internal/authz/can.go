@@ -119,9 +119,24 @@ func (m *model) caller(c Caller) (callerKind, identity, error) {
 	case "", ModeNone:
 		return callerKind{mode: ModeNone, role: RoleApplication}, identity{}, nil
 	case ModeSidecar, ModeAmbient:
-		return callerKind{mode: mode, hbone: mode == ModeSidecar, role: RoleApplication}, makeIdentity(c.Principal), nil
+		id := makeIdentity(c.Principal)
+		k := callerKind{mode: mode, hbone: mode == ModeSidecar, role: RoleApplication}
+		if mode == ModeSidecar {
+			k.scope = m.scopeOf(id.ns)
+		}
+		return k, id, nil
 	}
 	return callerKind{}, identity{}, fmt.Errorf("mode %q is none of sidecar, ambient, none", mode)
+}
+
+// scopeOf is the TLS scope of a namespace's sidecars.
+func (m *model) scopeOf(namespace string) string {
+	for _, w := range m.sortedWorkloads() {
+		if w.Ref.Namespace == namespace && w.Role == RoleApplication {
+			return w.TLSScope
+		}
+	}
+	return ""
 }
 
 // find resolves the destination.

@@ -210,7 +210,15 @@ func (e *evaluation) rules(p *program, v *view, out *Hop) bool {
 		rule   int
 	}
 	seen := map[ruleKey]bool{}
+	// A CUSTOM policy that denies on its own (dry-run, or without a provider) does so in front of the
+	// filter that asks.
+	unasked := slices.ContainsFunc(p.deny, func(c *cube) bool {
+		return c.policy.action == ActionCustom && !c.asksAuthorizer() && c.match(v)
+	})
 	for _, c := range p.deny {
+		if unasked && c.asksAuthorizer() {
+			continue
+		}
 		if k := (ruleKey{c.policy.key, c.rule}); !seen[k] && c.match(v) {
 			seen[k] = true
 			denied = true

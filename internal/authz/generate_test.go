@@ -227,6 +227,14 @@ func (g gen) policies() Policies {
 	return ps
 }
 
+func (g gen) clientTLS() ClientTLS {
+	c := ClientTLS{Mode: pick(g, TLSAuto, TLSDisable, TLSDisable, TLSIstioMutual, TLSSimple), Passthrough: g.chance(15), By: "a/rule"}
+	if g.chance(30) {
+		c.Ports = map[uint16]TLSMode{80: pick(g, TLSDisable, TLSIstioMutual)}
+	}
+	return c
+}
+
 // world makes three workloads in two namespaces, a gateway, services and a waypoint.
 func (g gen) world() World {
 	w := World{Policies: g.policies()}
@@ -237,6 +245,7 @@ func (g gen) world() World {
 	if g.chance(15) {
 		w.Config.LayeredWaypointPolicies = true
 	}
+	w.Config.PreferHBONE, w.Config.NoAutoMTLS = g.chance(15), g.chance(10)
 	if g.chance(10) {
 		w.Config.TrustDomainAliases = []string{"other.td"}
 	}
@@ -252,6 +261,9 @@ func (g gen) world() World {
 		if g.chance(30) {
 			wl.Waypoint = wp
 		}
+		if g.chance(20) {
+			wl.TLSScope = ns
+		}
 		if i == 0 {
 			wl.IPs = []netip.Addr{netip.MustParseAddr("10.1.2.3")}
 		}
@@ -260,6 +272,9 @@ func (g gen) world() World {
 			Ports: []ServicePort{{Port: 80, TargetPort: 8080, Protocol: pick(g, ProtocolHTTP, ProtocolAuto, ProtocolTCP)}}}
 		if g.chance(50) {
 			s.Waypoint = wp
+		}
+		if g.chance(25) {
+			s.ClientTLS = map[string]ClientTLS{pick(g, "", "a"): g.clientTLS(), "b": g.clientTLS()}
 		}
 		w.Services = append(w.Services, s)
 	}
@@ -280,7 +295,10 @@ func (g gen) change(w World) World {
 		return out
 	}
 	for n := g.c.Intn(3) + 1; n > 0; n-- {
-		switch g.c.Intn(7) {
+		switch g.c.Intn(8) {
+		case 7:
+			x := &out.Services[g.c.Intn(3)]
+			x.ClientTLS = map[string]ClientTLS{"": g.clientTLS()}
 		case 0, 1:
 			x := &out.Workloads[g.c.Intn(3)]
 			x.Mode, x.HBONE = pick(g, ModeSidecar, ModeAmbient, ModeNone), g.chance(70)

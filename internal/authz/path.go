@@ -62,6 +62,8 @@ type callerKind struct {
 	mode  Mode
 	hbone bool
 	role  Role
+	// scope is Workload.TLSScope, for callers with an Envoy.
+	scope string
 }
 
 // kindOf gives a workload's kind as a caller.
@@ -74,7 +76,7 @@ func kindOf(w *Workload) callerKind {
 		k.role = RoleGateway
 	}
 	if k.mode == ModeSidecar {
-		k.hbone = w.HBONE
+		k.hbone, k.scope = w.HBONE, w.TLSScope
 	}
 	return k
 }
@@ -144,36 +146,9 @@ func (m *model) fromEnvoy(p *path, k callerKind, t target, proto Protocol) {
 	} else {
 		p.route = append(p.route, "client sidecar")
 	}
-	m.serve(p, t, proto, arrival{who: m.envoyIdentity(p, k, t)})
-}
-
-// envoyIdentity says whether an Envoy caller authenticates itself.
-func (m *model) envoyIdentity(p *path, k callerKind, t target) who {
-	switch {
-	case t.addressing == ByPodIP:
-		// The PassthroughCluster has no TLS.
-		p.route = append(p.route, "plaintext (pod addressed directly)")
-		return whoNobody
-	case t.w.Mode == ModeSidecar:
-		// Between sidecars istiod prefers legacy mTLS to HBONE even where both ends speak it
-		// (endpoint_builder.go buildEnvoyLbEndpoint, PILOT_PREFER_SENDING_HBONE is off), so that
-		// DISABLE means plaintext, not HBONE.
-		if mode, _ := m.peer(t.w).sidecarMode(t.port); mode == MTLSDisable {
-			p.route = append(p.route, "plaintext (mTLS disabled)")
-			return whoNobody
-		}
-		return whoCaller
-	case t.w.Mode == ModeAmbient:
-		if k.hbone && t.addressing != ByHeadless {
-			return whoCaller
-		}
-		// No HBONE to ORIGINAL_DST clusters (istio/istio#54921), none from a sidecar that was
-		// not restarted; and ambient pods do not offer legacy mTLS.
-		p.route = append(p.route, "plaintext (no HBONE)")
-		return whoNobody
+	if as, ok := m.fromEnvoyTo(p, k, t); ok {
+		m.serve(p, t, proto, as)
 	}
-	p.route = append(p.route, "plaintext")
-	return whoNobody
 }
 
 func (m *model) throughWaypoint(p *path, wp *Waypoint, t target, proto Protocol) {

@@ -65,6 +65,18 @@ func (c peerChoice) sidecarMode(port uint16) (MTLS, *PeerAuthentication) {
 	return mode, by
 }
 
+// serviceMode is the mode that Envoys take for all of a service, whatever its workloads' own policies say
+// (pilot/pkg/model/push_context.go BestEffortInferServiceMTLSMode).
+func (c peerChoice) serviceMode() MTLS {
+	mode := MTLSPermissive
+	for _, p := range []*PeerAuthentication{c.mesh, c.namespace} {
+		if p != nil && p.Mode != MTLSUnset {
+			mode = p.Mode
+		}
+	}
+	return mode
+}
+
 // ztunnelPeer is what istiod sends to ztunnel for a workload's PeerAuthentications.
 type ztunnelPeer struct {
 	// static says that the STRICT policy is attached; by is the policy behind it.

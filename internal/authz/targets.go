@@ -36,6 +36,9 @@ func (m *model) targets(w *Workload) []target {
 			out = append(out, t)
 		}
 	}
+	if w.Role == RoleExternal {
+		return out // nobody addresses its pods
+	}
 	var list []podPort
 	for p, how := range ports {
 		list = append(list, podPort{p, how})

@@ -45,6 +45,12 @@ type Config struct {
 	// policies. A CUSTOM policy that names another one denies what it matches.
 	// Nil means the list could not be read: every provider is taken to exist.
 	ExtensionProviders []ExtensionProvider
+	// NoAutoMTLS is meshConfig.enableAutoMtls turned off: Envoys then speak plaintext unless a
+	// DestinationRule says otherwise.
+	NoAutoMTLS bool
+	// PreferHBONE is istiod's PILOT_PREFER_SENDING_HBONE: Envoys that speak HBONE use it also to
+	// sidecars that do, instead of legacy mTLS.
+	PreferHBONE bool
 	// MultipleCustomProviders is istiod's PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS.
 	MultipleCustomProviders bool
 }
@@ -76,6 +82,9 @@ const (
 	// RoleGateway is an ingress, egress or east-west gateway: an Envoy that is a
 	// destination for outside traffic and a caller with its own identity.
 	RoleGateway Role = "gateway"
+	// RoleExternal is a destination outside the mesh that a ServiceEntry or an ExternalName Service
+	// names. It never calls, and nothing but a waypoint enforces for it.
+	RoleExternal Role = "external"
 	// RoleWaypoint never originates calls of its own.
 	RoleWaypoint Role = "waypoint"
 	// RoleOther is mesh machinery (istiod, ztunnel, CNI): neither caller nor destination here.
@@ -124,6 +133,9 @@ type Workload struct {
 	// Waypoint is the use-waypoint binding in effect for the workload itself (calls
 	// that address the pod), already resolved for labels on pod and namespace.
 	Waypoint Binding
+	// TLSScope says which ClientTLS of services are meant for its calls; empty for those of nobody in
+	// particular.
+	TLSScope string
 	// ExcludedInboundPorts are ports that the sidecar's capture leaves out.
 	ExcludedInboundPorts []uint16
 	// Unknown, when not empty, says why this workload's behaviour cannot be told.
@@ -190,7 +202,43 @@ type Service struct {
 	Waypoint Binding
 	// IngressUseWaypoint is istio.io/ingress-use-waypoint on Service or namespace.
 	IngressUseWaypoint bool
+	// ClientTLS is what DestinationRules tell Envoys that call it, by Workload.TLSScope; the entry
+	// without scope is for all others. None means that none says anything.
+	ClientTLS map[string]ClientTLS
 }
+
+// ClientTLS is what the DestinationRule in effect tells an Envoy about its calls to a service.
+type ClientTLS struct {
+	// Mode is for all ports but those in Ports, which are the service's.
+	Mode  TLSMode
+	Ports map[uint16]TLSMode
+	// Passthrough is the load balancer PASSTHROUGH, which calls the address that the caller asked for.
+	Passthrough bool
+	// By names the DestinationRule.
+	By string
+	// Unknown, when not empty, says why it cannot be told.
+	Unknown string
+}
+
+// at is the mode for a service port.
+func (c *ClientTLS) at(port uint16) TLSMode {
+	if m, ok := c.Ports[port]; ok {
+		return m
+	}
+	return c.Mode
+}
+
+// TLSMode is the tls.mode of a DestinationRule; empty leaves it to istiod (auto mTLS).
+type TLSMode string
+
+// Modes of a DestinationRule.
+const (
+	TLSAuto        TLSMode = ""
+	TLSDisable     TLSMode = "DISABLE"
+	TLSSimple      TLSMode = "SIMPLE"
+	TLSMutual      TLSMode = "MUTUAL"
+	TLSIstioMutual TLSMode = "ISTIO_MUTUAL"
+)
 
 // WaypointFor is the traffic a waypoint accepts, from label istio.io/waypoint-for.
 type WaypointFor string

@@ -60,6 +60,7 @@ func Build(s *snapshot.Snapshot) *Mesh {
 	b.attachPolicies()
 	b.attachVirtualServices()
 	b.attachDestinationRules()
+	b.readClientTLS()
 	b.attachGatewayRoutes()
 	for _, svc := range m.Services {
 		b.serviceShape(svc)

@@ -46,12 +46,14 @@ func (c *controlPlane) env(name string) string {
 // meshConfig is the part of meshConfig that a fact is read from
 // (https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/).
 type meshConfig struct {
-	RootNamespace         string   `json:"rootNamespace"`
-	TrustDomain           string   `json:"trustDomain"`
-	TrustDomainAliases    []string `json:"trustDomainAliases"`
-	EnablePrometheusMerge *bool    `json:"enablePrometheusMerge"`
-	AccessLogFile         string   `json:"accessLogFile"`
-	OutboundTrafficPolicy struct {
+	RootNamespace           string   `json:"rootNamespace"`
+	TrustDomain             string   `json:"trustDomain"`
+	TrustDomainAliases      []string `json:"trustDomainAliases"`
+	EnablePrometheusMerge   *bool    `json:"enablePrometheusMerge"`
+	EnableAutoMTLS          *bool    `json:"enableAutoMtls"`
+	DestinationRuleExportTo []string `json:"defaultDestinationRuleExportTo"`
+	AccessLogFile           string   `json:"accessLogFile"`
+	OutboundTrafficPolicy   struct {
 		Mode string `json:"mode"`
 	} `json:"outboundTrafficPolicy"`
 	DefaultConfig struct {

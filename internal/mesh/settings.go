@@ -35,6 +35,11 @@ type Settings struct {
 	// NoGatewaySelectorPolicies and MultipleCustomProviders are istiod's
 	// ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY switched off, and PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS.
 	NoGatewaySelectorPolicies, MultipleCustomProviders bool
+	// NoAutoMTLS is meshConfig.enableAutoMtls switched off, PrivateDestinationRules is
+	// meshConfig.defaultDestinationRuleExportTo ".", and PreferHBONE istiod's PILOT_PREFER_SENDING_HBONE.
+	NoAutoMTLS, PrivateDestinationRules, PreferHBONE bool
+	// NoIngressWaypoints is istiod's ENABLE_INGRESS_WAYPOINT_ROUTING switched off.
+	NoIngressWaypoints bool
 	// ExtensionProviders are meshConfig.extensionProviders; nil with Known false.
 	ExtensionProviders []ExtensionProvider
 	// DefaultTracing and DefaultAccessLog tell that mesh configuration turns tracing or access logs on
@@ -124,6 +129,10 @@ func (b *builder) readSettings() {
 		s.LayeredWaypointAuthz = s.LayeredWaypointAuthz || cp.env("ENABLE_LAYERED_WAYPOINT_AUTHORIZATION_POLICIES") == "true"
 		s.AmbientDryRun = s.AmbientDryRun || cp.env("AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY") == "true"
 	}
+	s.NoAutoMTLS = mc.EnableAutoMTLS != nil && !*mc.EnableAutoMTLS
+	s.PrivateDestinationRules = slices.Contains(mc.DestinationRuleExportTo, ".")
+	s.NoIngressWaypoints = primary.env("ENABLE_INGRESS_WAYPOINT_ROUTING") == "false"
+	s.PreferHBONE = primary.env("PILOT_ENABLE_AMBIENT") == "true" && primary.env("PILOT_PREFER_SENDING_HBONE") == "true"
 	s.NoGatewaySelectorPolicies = primary.env("ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY") == "false"
 	s.MultipleCustomProviders = primary.env("PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS") == "true"
 	slices.Sort(s.Minors)

@@ -361,4 +361,5 @@ type Mesh struct {
 	services   map[Ref]*Service
 	waypoints  map[Ref]*WaypointGateway
 	namespaces map[string]*namespace
+	clientTLS  clientTLS
 }

@@ -30,8 +30,15 @@ func AuthzWorld(m *Mesh, overrides map[Ref]Mode) authz.World {
 		w.Workloads = append(w.Workloads, m.authzWorkload(x, mode, overridden))
 	}
 	for _, s := range m.Services {
-		if len(s.Workloads) > 0 {
-			w.Services = append(w.Services, authzService(s))
+		switch {
+		case len(s.Workloads) > 0:
+			w.Services = append(w.Services, m.authzService(s))
+		case s.External && s.Kind == kindServiceEntry.Kind:
+			// An egress waypoint may enforce policies in front of it.
+			outside := authz.Workload{Ref: authzRef(s.Ref), Mode: authz.ModeNone, Role: authz.RoleExternal}
+			entry := m.authzService(s)
+			entry.Workloads = []authz.Ref{outside.Ref}
+			w.Workloads, w.Services = append(w.Workloads, outside), append(w.Services, entry)
 		}
 	}
 	for _, g := range m.Waypoints {
@@ -46,7 +53,7 @@ func (m *Mesh) authzConfig() authz.Config {
 		RootNamespace: s.RootNamespace, TrustDomain: s.TrustDomain, TrustDomainAliases: s.TrustDomainAliases,
 		IstioMinor: s.Minor, AutoAllowWaypoint: s.AutoAllowWaypoint, LayeredWaypointPolicies: s.LayeredWaypointAuthz,
 		AmbientDryRun: s.AmbientDryRun, NoGatewaySelectorPolicies: s.NoGatewaySelectorPolicies,
-		MultipleCustomProviders: s.MultipleCustomProviders,
+		MultipleCustomProviders: s.MultipleCustomProviders, NoAutoMTLS: s.NoAutoMTLS, PreferHBONE: s.PreferHBONE,
 	}
 	if s.Known {
 		c.ExtensionProviders = []authz.ExtensionProvider{}
@@ -81,7 +88,7 @@ func (b *builder) compileAuthz() {
 // authzKinds are those that an answer of package authz rests on.
 var authzKinds = []snapshot.Kind{
 	kindAuthorizationPolicy, kindRequestAuthentication, kindPeerAuthentication,
-	kindService, kindServiceEntry, kindNamespace, kindGateway, kindConfigMap, kindEnvoyFilter,
+	kindService, kindServiceEntry, kindNamespace, kindGateway, kindConfigMap, kindEnvoyFilter, kindDestinationRule,
 }
 
 // authzUnknown says where an answer would rest on what could not be read.
@@ -132,7 +139,7 @@ func (m *Mesh) authzWorkload(w *Workload, mode Mode, overridden bool) authz.Work
 	out := authz.Workload{
 		Ref: authzRef(w.Ref), Labels: w.Labels, ServiceAccount: w.ServiceAccount,
 		Mode: authz.Mode(mode), HBONE: w.Proxy.HBONE, HostNetwork: w.HostNetwork,
-		Waypoint: authzBinding(w.Waypoint),
+		Waypoint: authzBinding(w.Waypoint), TLSScope: m.clientTLS.scopes[w.Ref],
 	}
 	if overridden && mode == Sidecar && w.Mode != Sidecar {
 		out.HBONE = m.Settings.HBONESidecars // as injection would make it
@@ -251,10 +258,10 @@ func excludedInbound(w *Workload, ports []authz.Port) []uint16 {
 	return out
 }
 
-func authzService(s *Service) authz.Service {
+func (m *Mesh) authzService(s *Service) authz.Service {
 	out := authz.Service{
 		Namespace: s.Namespace, Name: s.Name, Entry: s.Kind == kindServiceEntry.Kind, Headless: s.Headless,
-		Waypoint: authzBinding(s.Waypoint), IngressUseWaypoint: s.IngressUseWaypoint,
+		Waypoint: authzBinding(s.Waypoint), IngressUseWaypoint: s.IngressUseWaypoint && !m.Settings.NoIngressWaypoints, ClientTLS: m.clientTLS.services[s.Ref],
 	}
 	for _, p := range s.Ports {
 		if p.Protocol == "udp" {

@@ -2,6 +2,7 @@ package policytest
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -13,7 +14,7 @@ import (
 const workloadKind = "Deployment"
 
 func (s *story) config(words []string) error {
-	o, err := options(words, "root", "trust-domain", "aliases", "minor", "auto-allow-waypoint", "layered", "ambient-dry-run", "providers", "multiple-providers")
+	o, err := options(words, "root", "trust-domain", "aliases", "minor", "auto-allow-waypoint", "layered", "ambient-dry-run", "providers", "multiple-providers", "prefer-hbone", "no-auto-mtls")
 	if err != nil {
 		return err
 	}
@@ -36,6 +37,10 @@ func (s *story) config(words []string) error {
 			c.LayeredWaypointPolicies = true
 		case "ambient-dry-run":
 			c.AmbientDryRun = true
+		case "prefer-hbone":
+			c.PreferHBONE = true
+		case "no-auto-mtls":
+			c.NoAutoMTLS = true
 		case "multiple-providers":
 			c.MultipleCustomProviders = true
 		case "providers":
@@ -57,7 +62,7 @@ func (s *story) workload(words []string) error {
 	if err != nil {
 		return err
 	}
-	o, err := options(words[1:], "mode", "sa", "labels", "hbone", "ports", "ip", "role", "gateway", "waypoint", "host-network", "exclude", "unknown")
+	o, err := options(words[1:], "mode", "sa", "labels", "hbone", "ports", "ip", "role", "gateway", "waypoint", "host-network", "exclude", "unknown", "tls-scope")
 	if err != nil {
 		return err
 	}
@@ -96,6 +101,8 @@ func (s *story) workload(words []string) error {
 			w.Waypoint = authz.Binding{Namespace: wns, Name: wname}
 		case "unknown":
 			w.Unknown = v
+		case "tls-scope":
+			w.TLSScope = v
 		case "ports", "exclude":
 			for _, p := range strings.Split(v, ",") {
 				n, how, _ := strings.Cut(p, "/")
@@ -110,6 +117,9 @@ func (s *story) workload(words []string) error {
 				}
 			}
 		}
+	}
+	if w.Role == authz.RoleExternal {
+		w.Ref.Kind, w.Mode = "ServiceEntry", authz.ModeNone
 	}
 	s.world.Workloads = append(slices.Clone(s.world.Workloads), w)
 	return nil
@@ -150,11 +160,12 @@ func (s *story) service(words []string) error {
 		svc.Ports = append(svc.Ports, sp)
 		rest = rest[1:]
 	}
-	o, err := options(rest, "workloads", "headless", "waypoint", "ingress-use-waypoint", "vip", "entry")
+	o, err := options(rest, "workloads", "headless", "waypoint", "ingress-use-waypoint", "vip", "entry", "external")
 	if err != nil {
 		return err
 	}
-	if _, ok := o["workloads"]; !ok {
+	_, listed := o["workloads"]
+	if _, external := o["external"]; !listed && !external {
 		o["workloads"] = name
 	}
 	for k, v := range o {
@@ -167,6 +178,9 @@ func (s *story) service(words []string) error {
 			svc.Headless = true
 		case "entry":
 			svc.Entry = true
+		case "external":
+			svc.Entry = true
+			svc.Workloads = []authz.Ref{{Kind: "ServiceEntry", Namespace: ns, Name: name}}
 		case "ingress-use-waypoint":
 			svc.IngressUseWaypoint = true
 		case "waypoint":
@@ -185,6 +199,42 @@ func (s *story) service(words []string) error {
 	}
 	services := slices.DeleteFunc(slices.Clone(s.world.Services), func(x authz.Service) bool { return x.Namespace == ns && x.Name == name })
 	s.world.Services = append(services, svc)
+	return nil
+}
+
+// tls NS/SERVICE MODE [port=80:MODE] [scope=NAME] [passthrough] [by=NS/RULE]
+func (s *story) tls(words []string) error {
+	if len(words) < 2 {
+		return fmt.Errorf("want: tls NS/SERVICE MODE")
+	}
+	o, err := options(words[2:], "port", "scope", "passthrough", "by")
+	if err != nil {
+		return err
+	}
+	c := authz.ClientTLS{Mode: authz.TLSMode(words[1]), By: o["by"]}
+	if words[1] == "auto" {
+		c.Mode = authz.TLSAuto
+	}
+	_, c.Passthrough = o["passthrough"]
+	if port, mode, ok := strings.Cut(o["port"], ":"); ok {
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil {
+			return err
+		}
+		c.Ports = map[uint16]authz.TLSMode{uint16(n): authz.TLSMode(mode)}
+	}
+	services := slices.Clone(s.world.Services)
+	i := slices.IndexFunc(services, func(x authz.Service) bool { return x.Namespace+"/"+x.Name == words[0] })
+	if i < 0 {
+		return fmt.Errorf("no such service")
+	}
+	set := maps.Clone(services[i].ClientTLS)
+	if set == nil {
+		set = map[string]authz.ClientTLS{}
+	}
+	set[o["scope"]] = c
+	services[i].ClientTLS = set
+	s.world.Services = services
 	return nil
 }
 

@@ -70,6 +70,7 @@ var verbs = map[string]verb{
 	"unknown":  (*story).unknown,
 	"mode":     (*story).mode,
 	"bind":     (*story).bind,
+	"tls":      (*story).tls,
 	"unbind":   (*story).unbind,
 	"drop":     (*story).drop,
 	"world":    (*story).save,

@@ -55,6 +55,21 @@ func scenarios() []fixed {
 		{id: "T4-dry-run-allow", annotations: dry, specs: []string{`{"rules":[{"from":[{"source":{` + front + `}}]}]}`}},
 		{id: "T4-dry-run-beside-enforced", annotations: dry, specs: []string{`{"action":"DENY","rules":[{"to":[{"operation":{"methods":["GET"]}}]}]}`,
 			`{"rules":[{"from":[{"source":{"namespaces":["web"]}}]}]}`}},
+		{id: "T4-dry-run-custom-everything", annotations: dry, specs: []string{`{"action":"CUSTOM","provider":{"name":"authz-a"},"rules":[{}]}`}},
+		{id: "T4-dry-run-custom-paths", annotations: dry, specs: []string{`{"action":"CUSTOM","provider":{"name":"authz-a"},"rules":[{"to":[{"operation":{"paths":["/admin*"]}}]}]}`}},
+		{id: "T4-dry-run-custom-ports", annotations: dry, specs: []string{`{"action":"CUSTOM","provider":{"name":"authz-a"},"rules":[{"to":[{"operation":{"ports":["8080","80"]}}]}]}`}},
+		{id: "T4-dry-run-custom-principals", annotations: dry, specs: []string{`{"action":"CUSTOM","provider":{"name":"authz-a"},"rules":[{"from":[{"source":{` + front + `}}]}]}`}},
+		{id: "T4-dry-run-custom-not-principals", annotations: dry, specs: []string{
+			`{"action":"CUSTOM","provider":{"name":"authz-a"},"rules":[{"from":[{"source":{"notPrincipals":["cluster.local/ns/web/sa/front"]}}]}]}`}},
+		{id: "T4-dry-run-custom-claims", annotations: dry, jwt: true, specs: []string{
+			`{"action":"CUSTOM","provider":{"name":"authz-a"},"rules":[{"when":[{"key":"request.auth.claims[groups]","values":["admins"]}]}]}`}},
+		{id: "T4-dry-run-custom-unknown-provider", annotations: dry, specs: []string{`{"action":"CUSTOM","provider":{"name":"nobody"},"rules":[{"to":[{"operation":{"paths":["/admin*"]}}]}]}`}},
+		{id: "T4-dry-run-custom-beside-enforced", annotations: dry, specs: []string{
+			`{"action":"CUSTOM","provider":{"name":"authz-a"},"rules":[{"to":[{"operation":{"paths":["/admin*"]}}]}]}`,
+			`{"action":"CUSTOM","provider":{"name":"authz-a"},"rules":[{"to":[{"operation":{"methods":["POST"]}}]}]}`}},
+		{id: "T4-dry-run-custom-beside-allow", annotations: dry, specs: []string{
+			`{"action":"CUSTOM","provider":{"name":"authz-a"},"rules":[{"to":[{"operation":{"paths":["/admin*"]}}]}]}`,
+			`{"rules":[{"to":[{"operation":{"methods":["GET"]}}]}]}`}},
 		{id: "T5-deny-delete", specs: []string{`{"action":"DENY","rules":[{"to":[{"operation":{"methods":["DELETE"]}}]}]}`}},
 		{id: "T6-allow-client", specs: []string{`{"rules":[{"from":[{"source":{` + front + `}}]}]}`}},
 		{id: "T6-allow-client-and-waypoint", specs: []string{

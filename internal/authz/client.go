@@ -1,0 +1,114 @@
+package authz
+
+// How an Envoy that calls authenticates itself: what istiod makes of DestinationRules, PeerAuthentications
+// and HBONE readiness (pilot/pkg/networking/core/cluster_tls.go, xds/endpoints/endpoint_builder.go,
+// xds/endpoints/mtls_checker.go).
+
+// fromEnvoyTo is how a sidecar or a gateway reaches a workload; ok is false when it does not, or when that
+// cannot be told, and the path says why.
+func (m *model) fromEnvoyTo(p *path, k callerKind, t target) (as arrival, ok bool) {
+	plaintext := func(why string) (arrival, bool) {
+		p.route = append(p.route, "plaintext"+why)
+		return arrival{}, true
+	}
+	if t.addressing == ByPodIP {
+		return plaintext(" (pod addressed directly)") // the PassthroughCluster has no TLS
+	}
+	tls := t.svc.tlsFor(k.scope)
+	if tls.Unknown != "" {
+		p.unknown = "DestinationRule " + tls.By + ": " + tls.Unknown
+		return arrival{}, false
+	}
+	// There is no HBONE to ORIGINAL_DST clusters (istio/istio#54921).
+	original := t.addressing == ByHeadless || tls.Passthrough
+	if k.hbone && !original && m.tunnels(t.w) {
+		return arrival{who: whoCaller, tunnel: true}, true
+	}
+	switch mode := tls.at(t.portOfService()); mode {
+	case TLSDisable:
+		return plaintext(" (DestinationRule " + tls.By + ")")
+	case TLSIstioMutual:
+		return m.istioMutual(p, t, tls)
+	case TLSAuto:
+		if why, plain := m.noAutoMTLS(t, original); plain {
+			return plaintext(why)
+		}
+		return arrival{who: whoCaller}, true
+	default:
+		if t.w.Mode == ModeNone {
+			return plaintext("")
+		}
+		p.unknown = "DestinationRule " + tls.By + ": which identity a server in the mesh sees under tls mode " + string(mode) + " is not modelled"
+		return arrival{}, false
+	}
+}
+
+// tlsFor is the setting for callers of a scope.
+func (s *Service) tlsFor(scope string) *ClientTLS {
+	c, ok := s.ClientTLS[scope]
+	if !ok {
+		c = s.ClientTLS[""]
+	}
+	return &c
+}
+
+// portOfService is the service's port number, which port-level settings go by.
+func (t *target) portOfService() uint16 {
+	if t.addressing != ByHeadless {
+		return t.svcPort
+	}
+	for _, p := range t.svc.Ports {
+		if p.Target() == t.port {
+			return p.Port
+		}
+	}
+	return t.svcPort
+}
+
+// tunnels says whether an Envoy that speaks HBONE uses it to reach a workload. Between sidecars istiod prefers
+// legacy mTLS even where both ends speak HBONE (endpoint_builder.go buildEnvoyLbEndpoint).
+func (m *model) tunnels(w *Workload) bool {
+	return w.Mode == ModeAmbient || w.Mode == ModeSidecar && w.HBONE && m.cfg.PreferHBONE
+}
+
+// noAutoMTLS says whether auto mTLS gives plaintext, and why.
+func (m *model) noAutoMTLS(t target, original bool) (why string, plain bool) {
+	peer := m.peer(t.w)
+	port, _ := peer.sidecarMode(t.port)
+	switch {
+	case t.w.Mode == ModeAmbient:
+		return " (no HBONE)", true // a sidecar that was not restarted; ambient pods do not offer legacy mTLS
+	case t.w.Mode != ModeSidecar:
+		return "", true
+	case m.cfg.NoAutoMTLS:
+		return " (auto mTLS is off)", true
+	case peer.serviceMode() == MTLSDisable, port == MTLSDisable:
+		return " (mTLS disabled)", true
+	case original && !m.allSidecars(t.svc):
+		return " (not every pod of the service has a sidecar)", true
+	}
+	return "", false
+}
+
+// allSidecars says whether calls to an ORIGINAL_DST cluster are encrypted: all or none of them are.
+func (m *model) allSidecars(s *Service) bool {
+	for _, r := range s.Workloads {
+		if w := m.workloads[r]; w != nil && w.Mode != ModeSidecar {
+			return false
+		}
+	}
+	return true
+}
+
+// istioMutual is a DestinationRule that insists on legacy mTLS.
+func (m *model) istioMutual(p *path, t target, tls *ClientTLS) (arrival, bool) {
+	mode, _ := m.peer(t.w).sidecarMode(t.port)
+	switch {
+	case t.w.Mode == ModeNone:
+		return arrival{}, true
+	case t.w.Mode == ModeSidecar && mode != MTLSDisable:
+		return arrival{who: whoCaller}, true
+	}
+	p.failed = "DestinationRule " + tls.By + " asks for Istio mutual TLS, which the destination does not offer"
+	return arrival{}, false
+}
