@@ -28,7 +28,7 @@ func (m *model) fromEnvoyTo(p *path, k callerKind, t target) (as arrival, ok boo
 	case TLSDisable:
 		return plaintext(" (DestinationRule " + tls.By + ")")
 	case TLSIstioMutual:
-		return m.istioMutual(p, t, tls)
+		return m.istioMutual(p, t, tls.By)
 	case TLSAuto:
 		if why, plain := m.noAutoMTLS(t, original); plain {
 			return plaintext(why)
@@ -44,12 +44,11 @@ func (m *model) fromEnvoyTo(p *path, k callerKind, t target) (as arrival, ok boo
 }
 
 // tlsFor is the setting for callers of a scope.
-func (s *Service) tlsFor(scope string) *ClientTLS {
-	c, ok := s.ClientTLS[scope]
-	if !ok {
-		c = s.ClientTLS[""]
+func (s *Service) tlsFor(scope string) ClientTLS {
+	if c, ok := s.ClientTLS[scope]; ok {
+		return c
 	}
-	return &c
+	return s.ClientTLS[""]
 }
 
 // portOfService is the service's port number, which port-level settings go by.
@@ -101,7 +100,7 @@ func (m *model) allSidecars(s *Service) bool {
 }
 
 // istioMutual is a DestinationRule that insists on legacy mTLS.
-func (m *model) istioMutual(p *path, t target, tls *ClientTLS) (arrival, bool) {
+func (m *model) istioMutual(p *path, t target, rule string) (arrival, bool) {
 	mode, _ := m.peer(t.w).sidecarMode(t.port)
 	switch {
 	case t.w.Mode == ModeNone:
@@ -109,6 +108,6 @@ func (m *model) istioMutual(p *path, t target, tls *ClientTLS) (arrival, bool) {
 	case t.w.Mode == ModeSidecar && mode != MTLSDisable:
 		return arrival{who: whoCaller}, true
 	}
-	p.failed = "DestinationRule " + tls.By + " asks for Istio mutual TLS, which the destination does not offer"
+	p.failed = "DestinationRule " + rule + " asks for Istio mutual TLS, which the destination does not offer"
 	return arrival{}, false
 }

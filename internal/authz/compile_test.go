@@ -133,6 +133,9 @@ func FuzzDiff(f *testing.F) {
 		if err := checkDiff(before, after, g, 2_000); err != nil {
 			t.Error(err)
 		}
+		if _, _, err := checkSplit(before, after); err != nil {
+			t.Error(err)
+		}
 	})
 }
 

@@ -112,6 +112,27 @@ func (c *envoyCompiler) field(a attr, name string, values, notValues []string, o
 	return lits, nil
 }
 
+// envoyField is a values and notValues pair of a source or an operation, and how its values are read.
+type envoyField struct {
+	kind        attrKind
+	name        string
+	values, not []string
+	read        func(*literal, string) error
+}
+
+// fields makes the literals of several pairs. Its error drops the rule.
+func (c *envoyCompiler) fields(out *ruleCubes, list []envoyField) ([]*literal, error) {
+	var lits []*literal
+	for _, f := range list {
+		more, err := c.field(attr{kind: f.kind}, f.name, f.values, f.not, out, f.read)
+		if err != nil {
+			return nil, err
+		}
+		lits = append(lits, more...)
+	}
+	return lits, nil
+}
+
 // http wraps a reader of an attribute that exists only for HTTP.
 func (c *envoyCompiler) http(read func(*literal, string) error) func(*literal, string) error {
 	return func(l *literal, v string) error {
@@ -129,24 +150,14 @@ func (c *envoyCompiler) operations(to []Operation, base []*literal, out *ruleCub
 	var all [][]*literal
 	for i := range to {
 		o := &to[i]
-		var lits []*literal
-		for _, f := range []struct {
-			kind   attrKind
-			name   string
-			values []string
-			not    []string
-			read   func(*literal, string) error
-		}{
+		lits, err := c.fields(out, []envoyField{
 			{attrHost, "hosts", o.Hosts, o.NotHosts, c.http(readHost)},
 			{attrMethod, "methods", o.Methods, o.NotMethods, c.http(readHeader)},
 			{attrPath, "paths", o.Paths, o.NotPaths, c.http(readPath)},
 			{attrPort, "ports", o.Ports, o.NotPorts, readPort},
-		} {
-			ls, err := c.field(attr{kind: f.kind}, f.name, f.values, f.not, out, f.read)
-			if err != nil {
-				return nil, err
-			}
-			lits = append(lits, ls...)
+		})
+		if err != nil {
+			return nil, err
 		}
 		for _, p := range append(append([]string(nil), o.Paths...), o.NotPaths...) {
 			if !c.tcp && badTemplate(p) != "" {
@@ -165,14 +176,7 @@ func (c *envoyCompiler) sources(from []Source, base []*literal, out *ruleCubes) 
 	var all [][]*literal
 	for i := range from {
 		s := &from[i]
-		var lits []*literal
-		for _, f := range []struct {
-			kind   attrKind
-			name   string
-			values []string
-			not    []string
-			read   func(*literal, string) error
-		}{
+		lits, err := c.fields(out, []envoyField{
 			{attrIdentity, "principals", c.aliases(s.Principals), c.aliases(s.NotPrincipals), readIdentity(envoyPrincipal)},
 			{attrRequestPrincipal, "requestPrincipals", s.RequestPrincipals, s.NotRequestPrincipals, c.http(readSubject)},
 			{attrIdentity, "serviceAccounts", s.ServiceAccounts, s.NotServiceAccounts, c.readServiceAccount},
@@ -180,12 +184,9 @@ func (c *envoyCompiler) sources(from []Source, base []*literal, out *ruleCubes) 
 			{attrIdentity, "namespaces", s.Namespaces, s.NotNamespaces, readIdentity(envoyNamespace)},
 			{attrRemoteIP, "remoteIpBlocks", s.RemoteIPBlocks, s.NotRemoteIPBlocks, readCIDR},
 			{attrSourceIP, "ipBlocks", s.IPBlocks, s.NotIPBlocks, readCIDR},
-		} {
-			ls, err := c.field(attr{kind: f.kind}, f.name, f.values, f.not, out, f.read)
-			if err != nil {
-				return nil, err
-			}
-			lits = append(lits, ls...)
+		})
+		if err != nil {
+			return nil, err
 		}
 		all = append(all, append(lits, base...))
 	}

@@ -103,7 +103,7 @@ func (b *builder) scopesOf(x *clientRules) map[string][]*Workload {
 		scope := w.Namespace
 		for _, host := range slices.Sorted(maps.Keys(x.local[w.Namespace])) {
 			for _, r := range x.local[w.Namespace][host] {
-				if len(r.selector) > 0 && containsLabels(w.Labels, r.selector) {
+				if len(r.selector) > 0 && hasAll(w.Labels, r.selector) {
 					scope += "#" + r.object.Name
 				}
 			}
@@ -111,15 +111,6 @@ func (b *builder) scopesOf(x *clientRules) map[string][]*Workload {
 		out[scope] = append(out[scope], w)
 	}
 	return out
-}
-
-func containsLabels(labels, want map[string]string) bool {
-	for k, v := range want {
-		if got, ok := labels[k]; !ok || got != v {
-			return false
-		}
-	}
-	return true
 }
 
 func (b *builder) clientRules() *clientRules {
@@ -235,7 +226,7 @@ func mostSpecific(pool map[string][]*clientRule, host string) (list []*clientRul
 func effective(list []*clientRule, labels map[string]string) authz.ClientTLS {
 	var out authz.ClientTLS
 	list = slices.DeleteFunc(slices.Clone(list), func(r *clientRule) bool {
-		return r.object.Spec.GetWorkloadSelector() != nil && !containsLabels(labels, r.selector)
+		return r.object.Spec.GetWorkloadSelector() != nil && !hasAll(labels, r.selector)
 	})
 	if len(list) == 0 {
 		return out
