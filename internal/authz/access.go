@@ -80,7 +80,8 @@ func access(w *World, d Destination, want func(callerPair, caller) bool) ([]Acce
 				p := m.route(pair.before, t, proto)
 				classes := c.callers.partition(pair, c.matchers(&p))
 				for i, class := range classes {
-					if c.has(pair, classes, i, want) {
+					if wanted, n := c.wanted(pair, classes, i, want); n > 0 {
+						class.rep, class.others = wanted, n-1
 						out = append(out, c.extent(pair, class, t, proto, &p))
 					}
 				}
@@ -97,8 +98,9 @@ func access(w *World, d Destination, want func(callerPair, caller) bool) ([]Acce
 	return out, nil
 }
 
-// has says whether a wanted caller is in the i-th class of a pair.
-func (d *comparison) has(pair callerPair, classes []callerClass, i int, want func(callerPair, caller) bool) bool {
+// wanted gives one of the wanted callers in the i-th class of a pair, and counts them; one with a workload
+// says more.
+func (d *comparison) wanted(pair callerPair, classes []callerClass, i int, want func(callerPair, caller) bool) (rep caller, n int) {
 	in := map[int32]int{}
 	for n, c := range classes {
 		for _, m := range c.members {
@@ -106,12 +108,16 @@ func (d *comparison) has(pair callerPair, classes []callerClass, i int, want fun
 		}
 	}
 	for m, c := range d.callers.list[pair] {
-		n := in[int32(m)] // 0 for the class of the rest
-		if (n == i+1 || (n == 0 && classes[i].members == nil)) && want(pair, c) {
-			return true
+		of := in[int32(m)] // 0 for the class of the rest
+		if of != i+1 && (of != 0 || classes[i].members != nil) || !want(pair, c) {
+			continue
 		}
+		if n == 0 || rep.workload == nil && c.workload != nil {
+			rep = c
+		}
+		n++
 	}
-	return false
+	return rep, n
 }
 
 // extent finds whether a scenario has requests that pass and requests that do not.

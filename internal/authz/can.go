@@ -2,7 +2,9 @@ package authz
 
 import (
 	"fmt"
+	"slices"
 	"sort"
+	"strconv"
 	"strings"
 )
 
@@ -157,7 +159,7 @@ func (m *model) find(d Destination) (target, error) {
 		svc = m.services[Ref{Kind: kindServiceEntry, Namespace: ns, Name: name}]
 	}
 	if svc == nil {
-		return target{}, fmt.Errorf("destination %s: no such service", d.Service)
+		return target{}, fmt.Errorf("destination %s: no such service%s", d.Service, m.likely(ns, name))
 	}
 	if len(svc.Workloads) == 0 {
 		return target{}, fmt.Errorf("destination %s: the service selects no workload", d.Service)
@@ -169,24 +171,71 @@ func (m *model) find(d Destination) (target, error) {
 	return m.findPort(w, d)
 }
 
+// likely says what a name that is no service's may stand for.
+func (m *model) likely(ns, name string) string {
+	var services []string
+	for i := range m.w.Services {
+		if s := &m.w.Services[i]; s.Namespace == ns {
+			services = append(services, s.Name)
+		}
+	}
+	here := false
+	for i := range m.w.Workloads {
+		w := &m.w.Workloads[i]
+		here = here || w.Ref.Namespace == ns
+		if w.Ref.Namespace == ns && w.Ref.Name == name {
+			return "; " + w.Ref.String() + " is a workload: name a service in front of it, or its pods' own address"
+		}
+	}
+	if len(services) == 0 && !here {
+		return "; nothing that is known lives in namespace " + ns
+	}
+	return Known("; services there that select workloads", services)
+}
+
+// Known lists a few names after a heading; it is empty when there are none.
+func Known(heading string, names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	const few = 5
+	sort.Strings(names)
+	names = slices.Compact(names)
+	if len(names) > few {
+		return fmt.Sprintf("%s: %s and %d more", heading, strings.Join(names[:few], ", "), len(names)-few)
+	}
+	return heading + ": " + strings.Join(names, ", ")
+}
+
 func (m *model) findPort(w *Workload, d Destination) (target, error) {
-	all := m.targets(w)
 	var ports []string
-	for _, t := range all {
+	podPort := false
+	for _, t := range m.targets(w) {
 		if d.Service != "" && (t.svc == nil || t.svc.Namespace+"/"+t.svc.Name != d.Service) {
 			continue
 		}
 		if d.Service == "" && d.Addressing == ByPodIP && t.svc != nil {
 			continue
 		}
-		ports = append(ports, fmt.Sprintf("%d", t.port))
 		if (d.ServicePort != 0 && t.svcPort == d.ServicePort) || (d.ServicePort == 0 && t.port == d.Port) {
 			return t, nil
+		}
+		podPort = podPort || t.port == d.ServicePort
+		n := t.port
+		if t.svc != nil {
+			n = t.svcPort
+		}
+		if p := strconv.Itoa(int(n)); !slices.Contains(ports, p) {
+			ports = append(ports, p)
 		}
 	}
 	if d.Service == "" && d.Port != 0 {
 		// A port that no one declares can still be called by pod IP.
 		return target{w: w, addressing: ByPodIP, port: d.Port, declared: ProtocolAuto}, nil
 	}
-	return target{}, fmt.Errorf("destination %s: no such port; it has %s", w.Ref, strings.Join(ports, ", "))
+	hint := ""
+	if podPort {
+		hint = fmt.Sprintf("; %d is the pods' own, for calls to their address", d.ServicePort)
+	}
+	return target{}, fmt.Errorf("destination %s: the service has no port %d; it has %s%s", d.Service, d.ServicePort, strings.Join(ports, ", "), hint)
 }

@@ -150,7 +150,15 @@ func (p *product) setAlphabet(kind attrKind, used map[byte]bool, bothCases bool)
 			p.alphabet = append(p.alphabet, c)
 		}
 	}
-	sort.Slice(p.alphabet, func(i, j int) bool { return p.alphabet[i] < p.alphabet[j] })
+	// Letters come first, so that examples read well.
+	letter := func(c byte) bool { return 'a' <= c && c <= 'z' }
+	sort.Slice(p.alphabet, func(i, j int) bool {
+		a, b := p.alphabet[i], p.alphabet[j]
+		if letter(a) != letter(b) {
+			return letter(a)
+		}
+		return a < b
+	})
 }
 
 // walk visits every reachable state once, nearest first.

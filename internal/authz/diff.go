@@ -379,6 +379,8 @@ func preferred(k attrKind, t target) []string {
 			return []string{t.svc.Name}
 		}
 		return []string{"host.example"}
+	case attrSubject:
+		return []string{"someone"}
 	}
 	return nil
 }

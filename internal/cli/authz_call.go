@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -41,19 +43,19 @@ func (f *callFlags) register(c *cobra.Command) {
 	c.MarkFlagsMutuallyExclusive("from", "all-callers")
 	c.MarkFlagsMutuallyExclusive("all-paths", "all-callers")
 	c.MarkFlagsMutuallyExclusive("jwt", "bad-jwt")
+	for _, name := range []string{"method", "path", "host", "header", "jwt", "bad-jwt"} {
+		c.MarkFlagsMutuallyExclusive("tcp", name)
+	}
 	c.MarkFlagsOneRequired("from", "all-callers")
 	if err := c.MarkFlagRequired("to"); err != nil {
 		panic(err) // the flag was registered above
 	}
 }
 
-// requests makes the call, once for each caller that is meant.
+// requests makes the call, once for each caller and each workload that is meant.
 func (f *callFlags) requests(w *authz.World) ([]authz.Request, error) {
-	base, err := f.base()
+	base, destinations, err := f.call(w)
 	if err != nil {
-		return nil, err
-	}
-	if err := resolvePods(w, &base.To, f.to); err != nil {
 		return nil, err
 	}
 	callers, err := f.callers(w)
@@ -62,54 +64,84 @@ func (f *callFlags) requests(w *authz.World) ([]authz.Request, error) {
 	}
 	var out []authz.Request
 	for _, caller := range callers {
-		r := base
-		r.From = caller
-		out = append(out, r)
+		for _, to := range destinations {
+			r := base
+			r.From, r.To = caller, to
+			out = append(out, r)
+		}
 	}
 	return out, nil
 }
 
+// call is the call without its caller, and the workloads that it may end at.
+func (f *callFlags) call(w *authz.World) (authz.Request, []authz.Destination, error) {
+	base, err := f.base(w)
+	if err == nil {
+		err = resolvePods(w, &base.To, f.to)
+	}
+	if err != nil {
+		return base, nil, err
+	}
+	if base.To.Addressing != authz.ByService {
+		return base, []authz.Destination{base.To}, nil
+	}
+	var out []authz.Destination
+	for i := range w.Services {
+		s := &w.Services[i]
+		if s.Namespace+"/"+s.Name != base.To.Service || len(out) > 0 {
+			continue
+		}
+		for _, ref := range s.Workloads {
+			to := base.To
+			to.Workload = ref
+			if s.Headless {
+				to.Addressing = authz.ByHeadless
+			}
+			out = append(out, to)
+		}
+	}
+	if len(out) == 0 {
+		out = []authz.Destination{base.To} // package authz says what is wrong with it
+	}
+	return base, out, nil
+}
+
 // access lists what --all-callers or --all-paths ask for.
 func (f *callFlags) access(w *authz.World) ([]authz.Access, error) {
-	base, err := f.base()
+	_, destinations, err := f.call(w)
 	if err != nil {
 		return nil, err
 	}
-	if err := resolvePods(w, &base.To, f.to); err != nil {
-		return nil, err
-	}
-	if f.allCallers {
-		return authz.AllCallers(w, base.To)
-	}
-	callers, err := f.callers(w)
-	if err != nil {
-		return nil, err
-	}
-	if callers[0].Workload == nil {
-		return nil, errors.New("--all-paths: the caller must be a workload")
-	}
-	to := base.To
-	if to.Addressing == authz.ByService {
-		if to, err = podsBehind(w, to); err != nil {
+	var caller *authz.Ref
+	if f.allPaths {
+		callers, err := f.callers(w)
+		if err != nil {
 			return nil, err
 		}
-	}
-	to.Port, to.Addressing = 0, ""
-	return authz.AllPaths(w, *callers[0].Workload, to)
-}
-
-// podsBehind is the workload behind a service, whatever the way to it.
-func podsBehind(w *authz.World, d authz.Destination) (authz.Destination, error) {
-	for i := range w.Services {
-		if s := &w.Services[i]; s.Namespace+"/"+s.Name == d.Service && len(s.Workloads) > 0 {
-			return authz.Destination{Workload: s.Workloads[0]}, nil
+		if caller = callers[0].Workload; caller == nil {
+			return nil, errors.New("--all-paths: the caller must be a workload")
 		}
 	}
-	return d, fmt.Errorf("destination %s: no such service, or it selects no workload", d.Service)
+	var out []authz.Access
+	for _, to := range destinations {
+		var list []authz.Access
+		if caller == nil {
+			list, err = authz.AllCallers(w, to)
+		} else if to.Workload.Name == "" {
+			_, err = authz.Can(w, authz.Request{From: authz.Caller{Workload: caller}, To: to})
+		} else {
+			list, err = authz.AllPaths(w, *caller, authz.Destination{Workload: to.Workload})
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, list...)
+	}
+	return out, nil
 }
 
-// base is the call without its caller.
-func (f *callFlags) base() (authz.Request, error) {
+// base is the call as the flags have it.
+func (f *callFlags) base(w *authz.World) (authz.Request, error) {
 	r := authz.Request{
 		Method: f.method, Path: f.path, Host: f.host, SNI: f.sni,
 		SourceIP: f.sourceIP, RemoteIP: f.remoteIP, Refused: f.refused,
@@ -127,13 +159,44 @@ func (f *callFlags) base() (authz.Request, error) {
 		}
 		r.Headers[name] = value
 	}
-	var err error
+	err := f.check(w)
+	if err != nil {
+		return r, err
+	}
 	if f.jwt != "" {
 		r.JWT, err = parseClaims(f.jwt)
 	} else if f.badly != "" {
 		r.JWT = &authz.Token{Issuer: f.badly}
 	}
 	return r, errors.Join(err, parseDestination(&r.To, f.to))
+}
+
+// check refuses values that no call can have.
+func (f *callFlags) check(w *authz.World) error {
+	for _, a := range [][2]string{{"--source-ip", f.sourceIP}, {"--remote-ip", f.remoteIP}} {
+		if a[1] == "" {
+			continue
+		}
+		if _, err := netip.ParseAddr(a[1]); err != nil {
+			return fmt.Errorf("%s %s: not an IP address", a[0], a[1])
+		}
+	}
+	if f.path != "" && !strings.HasPrefix(f.path, "/") {
+		return fmt.Errorf("--path %s: an HTTP path begins with a slash", f.path)
+	}
+	if w.Config.ExtensionProviders == nil {
+		return nil // the mesh configuration is not known
+	}
+	var names []string
+	for _, p := range w.Config.ExtensionProviders {
+		names = append(names, p.Name)
+	}
+	for _, p := range f.refused {
+		if !slices.Contains(names, p) {
+			return fmt.Errorf("--refused-by %s: the mesh configuration has no such extension provider%s", p, authz.Known("; it has", names))
+		}
+	}
+	return nil
 }
 
 // parseDestination reads NS/SERVICE:PORT or pod:NS/WORKLOAD:PORT.
@@ -169,11 +232,29 @@ func resolvePods(w *authz.World, d *authz.Destination, to string) error {
 			found = append(found, r)
 		}
 	}
-	if len(found) != 1 {
-		return fmt.Errorf("--to %s: %d workloads have this name", to, len(found))
+	switch len(found) {
+	case 0:
+		return fmt.Errorf("--to %s: no such workload%s", to, authz.Known("; workloads of its namespace", namesIn(w, d.Workload.Namespace)))
+	case 1:
+		d.Workload = found[0]
+		return nil
 	}
-	d.Workload = found[0]
-	return nil
+	var kinds []string
+	for _, r := range found {
+		kinds = append(kinds, r.String())
+	}
+	return fmt.Errorf("--to %s: several workloads have this name%s", to, authz.Known("", kinds))
+}
+
+// namesIn lists the workloads of a namespace.
+func namesIn(w *authz.World, namespace string) []string {
+	var out []string
+	for i := range w.Workloads {
+		if wl := &w.Workloads[i]; wl.Ref.Namespace == namespace && wl.Role != authz.RoleExternal {
+			out = append(out, wl.Ref.Name)
+		}
+	}
+	return out
 }
 
 // callers resolves who calls.
@@ -182,10 +263,17 @@ func (f *callFlags) callers(w *authz.World) ([]authz.Caller, error) {
 		return []authz.Caller{{Mode: authz.ModeNone}}, nil
 	}
 	if principal, mode, ok := strings.Cut(f.from, "@"); ok {
-		return []authz.Caller{{Principal: strings.TrimPrefix(principal, "spiffe://"), Mode: authz.Mode(mode)}}, nil
+		c := authz.Caller{Principal: strings.TrimPrefix(principal, "spiffe://"), Mode: authz.Mode(mode)}
+		if parts := strings.Split(c.Principal, "/"); len(parts) != 5 || parts[1] != "ns" || parts[3] != "sa" {
+			return nil, fmt.Errorf("--from %s: an identity reads TRUSTDOMAIN/ns/NAMESPACE/sa/SERVICEACCOUNT, as in cluster.local/ns/shop/sa/cart@sidecar", f.from)
+		}
+		if c.Mode != authz.ModeSidecar && c.Mode != authz.ModeAmbient {
+			return nil, fmt.Errorf("--from %s: mode %q is neither sidecar nor ambient; a caller without proxy is \"outside\"", f.from, mode)
+		}
+		return []authz.Caller{c}, nil
 	}
 	ns, name, ok := strings.Cut(f.from, "/")
-	if !ok {
+	if !ok || strings.Contains(name, "/") {
 		return nil, fmt.Errorf("--from %s: want NS/SERVICEACCOUNT, NS/WORKLOAD, PRINCIPAL@MODE or outside", f.from)
 	}
 	found := matching(w, func(wl *authz.Workload) bool { return wl.Ref.Namespace == ns && wl.ServiceAccount == name })
@@ -193,9 +281,23 @@ func (f *callFlags) callers(w *authz.World) ([]authz.Caller, error) {
 		found = matching(w, func(wl *authz.Workload) bool { return wl.Ref.Namespace == ns && wl.Ref.Name == name })
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("--from %s: no workload has this name or service account; an identity without one is written PRINCIPAL@MODE", f.from)
+		return nil, fmt.Errorf("--from %s: no workload has this name or service account%s; an identity without workload is written PRINCIPAL@MODE", f.from, unlikely(w, ns, name))
 	}
 	return found, nil
+}
+
+// unlikely says what a caller's name stands for, or what is there.
+func unlikely(w *authz.World, ns, name string) string {
+	for i := range w.Services {
+		if s := &w.Services[i]; s.Namespace == ns && s.Name == name {
+			return " (it is a service, and services call nobody)"
+		}
+	}
+	names := namesIn(w, ns)
+	if len(names) == 0 {
+		return " (nothing that is known lives in namespace " + ns + ")"
+	}
+	return " (" + strings.TrimPrefix(authz.Known("in its namespace are", names), " ") + ")"
 }
 
 // matching returns one caller for each mode among the workloads asked for: what else tells them apart is
@@ -204,12 +306,17 @@ func matching(w *authz.World, want func(*authz.Workload) bool) []authz.Caller {
 	var out []authz.Caller
 	seen := map[authz.Mode]bool{}
 	for i := range w.Workloads {
-		if wl := &w.Workloads[i]; want(wl) && !seen[wl.Mode] {
+		if wl := &w.Workloads[i]; callable(wl) && want(wl) && !seen[wl.Mode] {
 			seen[wl.Mode] = true
 			out = append(out, authz.Caller{Workload: &wl.Ref, Mode: wl.Mode})
 		}
 	}
 	return out
+}
+
+// callable leaves out what makes no calls of its own.
+func callable(w *authz.Workload) bool {
+	return w.Role == authz.RoleApplication || w.Role == authz.RoleGateway
 }
 
 // parseClaims reads the claims of a valid token.

@@ -44,19 +44,30 @@ func (a *AuthzAnswer) Text(w io.Writer, o TextOptions) error {
 	p := &printer{colour: o.Colour}
 	for i, c := range a.Answers {
 		if len(a.Answers) > 1 && !o.Wide {
-			p.line("%s  %s  %s", p.decision(c.Decision, 7), pad(callerOf(c.Request.From), 48), by(c.Answer))
+			p.line("%s  %s  %s", p.decision(c.Decision, 7), pad(a.subject(c), 48), by(c.Answer))
 			continue
 		}
 		if i > 0 {
 			p.line("")
 		}
 		if len(a.Answers) > 1 {
-			p.line("%s", p.bold(callerOf(c.Request.From)))
+			p.line("%s", p.bold(a.subject(c)))
 		}
 		textAnswer(p, c.Answer)
 	}
 	_, err := w.Write(p.Bytes())
 	return err
+}
+
+// subject is what tells one answer from the others: the caller, and the workload where a service has several.
+func (a *AuthzAnswer) subject(c CallAnswer) string {
+	s := callerOf(c.Request.From)
+	for _, other := range a.Answers {
+		if other.Request.To.Workload != c.Request.To.Workload {
+			return s + " to " + c.Request.To.Workload.String()
+		}
+	}
+	return s
 }
 
 func textAnswer(p *printer, a authz.Answer) {
@@ -135,7 +146,7 @@ func (a *AuthzAccess) Text(w io.Writer, o TextOptions) error {
 		if x.From.Others > 0 {
 			others = fmt.Sprintf(" and %s", plural(x.From.Others, "other caller", "other callers"))
 		}
-		p.line("%s  %s%s to %s", p.extent(x.Extent), callerOf(x.From), others, destinationOf(x.To))
+		p.line("%s  %s%s to %s, speaking %s", p.extent(x.Extent), callerOf(x.From), others, destinationOf(x.To), strings.ToUpper(string(x.Protocol)))
 		p.line("         %s", p.faint(x.Route))
 		for _, e := range []*authz.Example{x.Allowed, x.Denied} {
 			if e != nil && (x.Extent == authz.Some || o.Wide) {
@@ -168,8 +179,9 @@ const mostGroups = 10
 const mostDestinations = 4
 
 var diffHeads = map[authz.Kind]string{
-	authz.Weaker:   "Weaker: refused before, not any more",
-	authz.Stricter: "Stricter: allowed before, not any more",
+	authz.Weaker:        "Weaker: refused before, not any more",
+	authz.Stricter:      "Stricter: allowed before, not any more",
+	authz.Authenticated: "Authenticated: refused before because the caller was not seen; now it is, and the policies of before allow it",
 }
 
 // AuthzDiffText writes a comparison for a person: what became weaker first, one example of each kind.

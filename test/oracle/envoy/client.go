@@ -20,7 +20,7 @@ import (
 	"github.com/sidestep-mesh/sidestep/test/oracle/generate"
 )
 
-const patience = 10 * time.Second
+const patience = 60 * time.Second
 
 // payload is what a TCP request sends; it looks like neither TLS nor HTTP.
 const payload = "\x00\x01oracle\n"
