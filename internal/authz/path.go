@@ -165,6 +165,10 @@ func (m *model) throughWaypoint(p *path, wp *Waypoint, t target, proto Protocol)
 	var svc *Service
 	if t.addressing == ByService {
 		svc, h.port, h.vip = t.svc, t.svcPort, true
+		if svc.Canary != "" {
+			p.unknown = "waypoint " + svc.Canary + " takes a share of the service's connections"
+			return
+		}
 	}
 	h.prog = m.waypoint(wp, svc, envoyDialect(proto))
 	p.hops = append(p.hops, h)
@@ -190,6 +194,18 @@ func (m *model) serve(p *path, t target, proto Protocol, as arrival) {
 	}
 	switch t.w.Mode {
 	case ModeAmbient:
+		if t.w.BypassInbound {
+			// istio-cni leaves inbound connections alone; ztunnel still takes those to its HBONE port, which
+			// failed before 1.29 (cni/pkg/nodeagent/net.go; release note 58577).
+			if !as.tunnel {
+				p.route = append(p.route, "inbound capture bypassed")
+				return
+			}
+			if m.cfg.minor() < 29 {
+				p.unknown = "HBONE to pods that bypass inbound capture is not modelled before 1.29"
+				return
+			}
+		}
 		h.point, h.protocol = PointZtunnel, ProtocolTCP
 		h.prog = m.server(t.w, dialectZtunnel, false)
 		p.route = append(p.route, "destination's ztunnel")

@@ -133,6 +133,9 @@ type Workload struct {
 	// Waypoint is the use-waypoint binding in effect for the workload itself (calls
 	// that address the pod), already resolved for labels on pod and namespace.
 	Waypoint Binding
+	// BypassInbound is annotation ambient.istio.io/bypass-inbound-capture of ambient pods: only calls
+	// through HBONE pass ztunnel.
+	BypassInbound bool
 	// TLSScope says which ClientTLS of services are meant for its calls; empty for those of nobody in
 	// particular.
 	TLSScope string
@@ -200,6 +203,9 @@ type Service struct {
 	Workloads []Ref
 	// Waypoint is the use-waypoint binding in effect, labels on Service and namespace resolved.
 	Waypoint Binding
+	// Canary, when not empty, names a second waypoint that takes a share of its connections: which one a
+	// call passes cannot be told.
+	Canary string
 	// IngressUseWaypoint is istio.io/ingress-use-waypoint on Service or namespace.
 	IngressUseWaypoint bool
 	// ClientTLS is what DestinationRules tell Envoys that call it, by Workload.TLSScope; the entry

@@ -75,6 +75,7 @@ var (
 	AnnotationGatewayServiceAccount = annotation.GatewayServiceAccount.Name
 	AnnotationNameOverride          = annotation.GatewayNameOverride.Name
 	AnnotationTrafficDistribution   = annotation.NetworkingTrafficDistribution.Name
+	AnnotationBypassInbound         = annotation.AmbientBypassInboundCapture.Name
 	AnnotationCanaryWeight          = annotation.IoIstioUseWaypointCanaryWeight.Name
 	AnnotationExportTo              = annotation.NetworkingExportTo.Name
 	AnnotationControlPlaneClusters  = annotation.TopologyControlPlaneClusters.Name

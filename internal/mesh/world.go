@@ -159,6 +159,7 @@ func (m *Mesh) authzWorkload(w *Workload, mode Mode, overridden bool) authz.Work
 	}
 	out.Ports = containerPorts(w)
 	out.IPs = workloadIPs(w)
+	out.BypassInbound, _ = strconv.ParseBool(w.Annotations[AnnotationBypassInbound]) // what is no boolean is false to istio-cni
 	if mode != Sidecar || w.Role != Application {
 		return out
 	}
@@ -262,6 +263,9 @@ func (m *Mesh) authzService(s *Service) authz.Service {
 	out := authz.Service{
 		Namespace: s.Namespace, Name: s.Name, Entry: s.Kind == kindServiceEntry.Kind, Headless: s.Headless,
 		Waypoint: authzBinding(s.Waypoint), IngressUseWaypoint: s.IngressUseWaypoint && !m.Settings.NoIngressWaypoints, ClientTLS: m.clientTLS.services[s.Ref],
+	}
+	if b := s.Waypoint; b.Bound && b.CanaryWeight > 0 && b.CanaryRefused == "" {
+		out.Canary = b.Canary.Namespace + "/" + b.Canary.Name
 	}
 	for _, p := range s.Ports {
 		if p.Protocol == "udp" {

@@ -124,3 +124,36 @@ func TestDestinations(t *testing.T) {
 		}
 	}
 }
+
+// TestWorldOfWaysRound: what takes calls past ztunnel or past a waypoint reaches package authz.
+func TestWorldOfWaysRound(t *testing.T) {
+	bypass := strings.Replace(base, "labels: {app: cart, version: v1}", `labels: {app: cart, version: v1}, annotations: {ambient.istio.io/bypass-inbound-capture: "true"}`, 1)
+	canary := strings.Replace(base, "{name: cart, namespace: shop}\nspec: {clusterIP", "{name: cart, namespace: shop, labels: {istio.io/use-waypoint: w, istio.io/use-waypoint-canary: next}, annotations: {istio.io/use-waypoint-canary-weight: \"WEIGHT\"}}\nspec: {clusterIP", 1) +
+		gateway("shop", "w", "", "", programmed) + gateway("shop", "next", "", "", programmed)
+	cart := func(yaml string) (w authz.Workload, s authz.Service) {
+		world := mesh.AuthzWorld(mesh.Build(meshtest.Load(t, yaml)), nil)
+		for _, x := range world.Workloads {
+			if x.Ref.Name == "cart" {
+				w = x
+			}
+		}
+		for _, x := range world.Services {
+			if x.Name == "cart" {
+				s = x
+			}
+		}
+		return w, s
+	}
+	if w, _ := cart(bypass); !w.BypassInbound {
+		t.Error("the annotation that bypasses inbound capture is lost")
+	}
+	if w, _ := cart(base); w.BypassInbound {
+		t.Error("inbound capture is bypassed without the annotation")
+	}
+	if _, s := cart(strings.Replace(canary, "WEIGHT", "10", 1)); s.Canary != "shop/next" {
+		t.Errorf("canary is %q", s.Canary)
+	}
+	if _, s := cart(strings.Replace(canary, "WEIGHT", "0", 1)); s.Canary != "" {
+		t.Errorf("a canary without weight is %q", s.Canary)
+	}
+}

@@ -62,7 +62,7 @@ func (s *story) workload(words []string) error {
 	if err != nil {
 		return err
 	}
-	o, err := options(words[1:], "mode", "sa", "labels", "hbone", "ports", "ip", "role", "gateway", "waypoint", "host-network", "exclude", "unknown", "tls-scope")
+	o, err := options(words[1:], "mode", "sa", "labels", "hbone", "ports", "ip", "role", "gateway", "waypoint", "host-network", "exclude", "unknown", "tls-scope", "bypass-inbound")
 	if err != nil {
 		return err
 	}
@@ -101,6 +101,8 @@ func (s *story) workload(words []string) error {
 			w.Waypoint = authz.Binding{Namespace: wns, Name: wname}
 		case "unknown":
 			w.Unknown = v
+		case "bypass-inbound":
+			w.BypassInbound = true
 		case "tls-scope":
 			w.TLSScope = v
 		case "ports", "exclude":
@@ -160,7 +162,7 @@ func (s *story) service(words []string) error {
 		svc.Ports = append(svc.Ports, sp)
 		rest = rest[1:]
 	}
-	o, err := options(rest, "workloads", "headless", "waypoint", "ingress-use-waypoint", "vip", "entry", "external")
+	o, err := options(rest, "workloads", "headless", "waypoint", "ingress-use-waypoint", "vip", "entry", "external", "canary")
 	if err != nil {
 		return err
 	}
@@ -176,6 +178,8 @@ func (s *story) service(words []string) error {
 			}
 		case "headless":
 			svc.Headless = true
+		case "canary":
+			svc.Canary = v
 		case "entry":
 			svc.Entry = true
 		case "external":

@@ -66,7 +66,7 @@ func start(ctx context.Context, binary string, adminPort uint32, listeners []*li
 
 func (p *process) waitReady(adminPort uint32) error {
 	client := &http.Client{Timeout: time.Second}
-	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(180 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		select {
 		case err := <-p.exited:
 			p.exited <- err
@@ -83,7 +83,7 @@ func (p *process) waitReady(adminPort uint32) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("envoy was not ready after 60 seconds\n%s", p.tail())
+	return fmt.Errorf("envoy was not ready after 180 seconds\n%s", p.tail())
 }
 
 // tail is the end of what Envoy said.
