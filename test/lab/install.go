@@ -91,7 +91,7 @@ func (s *supervisor) install(ctx context.Context) error {
 	namespace := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": IstioNamespace},
 	}}
-	first, err := scenario.Nodes(scenario.NodePool{Name: "lab", Count: 3, Zones: []string{"zone-a", "zone-b", "zone-c"}})
+	first, err := scenario.Nodes(scenario.NodePool{Name: "lab", Count: 3, Zones: []string{"zone-a", "zone-b", "zone-c"}, InstanceType: "m6i.4xlarge"})
 	if err != nil {
 		return err
 	}

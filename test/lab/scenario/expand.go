@@ -99,6 +99,7 @@ type Workload struct {
 	CPU           string            `json:"cpu,omitempty"`    // request of the application container, 100m when not given
 	Memory        string            `json:"memory,omitempty"` // 128Mi when not given
 	HostNetwork   bool              `json:"hostNetwork,omitempty"`
+	Node          string            `json:"node,omitempty"` // keeps the pods on one node, so that a DaemonSet stays small in a large mesh
 }
 
 func (m *Mesh) objects() ([]*unstructured.Unstructured, error) {
@@ -200,6 +201,13 @@ func (w Workload) service(ns string) *corev1.Service {
 	return s
 }
 
+func (w Workload) nodeSelector() map[string]string {
+	if w.Node == "" {
+		return nil
+	}
+	return map[string]string{corev1.LabelHostname: w.Node}
+}
+
 func (w Workload) workload(meta metav1.ObjectMeta) (runtime.Object, error) {
 	labels := map[string]string{"app": w.App}
 	maps.Copy(labels, w.Labels)
@@ -218,7 +226,7 @@ func (w Workload) workload(meta metav1.ObjectMeta) (runtime.Object, error) {
 	template := corev1.PodTemplateSpec{
 		ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: w.Annotations},
 		Spec: corev1.PodSpec{
-			ServiceAccountName: w.ServiceAccount, HostNetwork: w.HostNetwork,
+			ServiceAccountName: w.ServiceAccount, HostNetwork: w.HostNetwork, NodeSelector: w.nodeSelector(),
 			Containers: []corev1.Container{{
 				Name: "app", Image: "registry.example/" + w.App + ":1",
 				Ports:     []corev1.ContainerPort{{ContainerPort: port, Protocol: corev1.ProtocolTCP}},

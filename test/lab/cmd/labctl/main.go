@@ -140,6 +140,9 @@ func status(ctx context.Context, dir string, _ []string) error {
 	return nil
 }
 
+// loadLimit is far beyond the minute or two that the largest scenario takes.
+const loadLimit = 10 * time.Minute
+
 func load(ctx context.Context, dir string, args []string) error {
 	if len(args) == 0 {
 		return listScenarios()
@@ -150,6 +153,9 @@ func load(ctx context.Context, dir string, args []string) error {
 	}
 	ctx, stop := l.Watch(ctx)
 	defer stop()
+	// Pods that no node has room for would be waited for until the end of days.
+	ctx, cancel := context.WithTimeoutCause(ctx, loadLimit, fmt.Errorf("not loaded within %s", loadLimit))
+	defer cancel()
 	client, err := l.Client()
 	if err != nil {
 		return err
