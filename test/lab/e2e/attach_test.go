@@ -20,20 +20,10 @@ import (
 // What the model says about policies and bindings is what the real istiod writes
 // into their status, for every Service and AuthorizationPolicy in the cluster. The model computes
 // it from labels and specs: it reads no condition but those of Gateways.
+// Wide scenarios are compared in TestWideScenarios.
 func TestTheModelAgreesWithIstiodOnEveryAttachment(t *testing.T) {
-	t.Run("of all scenarios at once", func(t *testing.T) {
-		ctx, client := use(t)
-		attachmentsAgree(ctx, t, client)
-	})
-	for _, s := range scenarios(t) {
-		if s.Mesh.Wide {
-			t.Run("with "+s.Name, func(t *testing.T) {
-				ctx, client := use(t)
-				loadWide(ctx, t, client, s)
-				attachmentsAgree(ctx, t, client)
-			})
-		}
-	}
+	ctx, client := use(t)
+	attachmentsAgree(ctx, t, client)
 }
 
 func attachmentsAgree(ctx context.Context, t *testing.T, client *cluster.Client) {

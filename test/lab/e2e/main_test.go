@@ -120,12 +120,9 @@ func useLab(t *testing.T, l *lab.Lab) (context.Context, *cluster.Client) {
 	return ctx, client
 }
 
-// loadWide loads a scenario that the whole mesh feels, until the test ends; the others are there already.
+// loadWide loads a scenario that the whole mesh feels, until the test ends.
 func loadWide(ctx context.Context, t *testing.T, client *cluster.Client, s *scenario.Scenario) {
 	t.Helper()
-	if !s.Mesh.Wide {
-		return
-	}
 	t.Cleanup(func() {
 		if err := s.Unload(context.WithoutCancel(ctx), client); err != nil {
 			t.Error(err)

@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,14 +31,44 @@ func scenarios(t *testing.T) []*scenario.Scenario {
 	return all
 }
 
+// narrow are the scenarios that are loaded side by side.
+func narrow(t *testing.T) []*scenario.Scenario {
+	t.Helper()
+	return slices.DeleteFunc(scenarios(t), func(s *scenario.Scenario) bool { return s.Mesh.Wide })
+}
+
 // The scenarios say what the real istiod reports about every policy, Service and Gateway in them.
 func TestIstiodReportsWhatTheScenariosSay(t *testing.T) {
+	for _, s := range narrow(t) {
+		t.Run(s.Name, func(t *testing.T) {
+			ctx, client := use(t)
+			conditionsHold(ctx, t, client, s)
+		})
+	}
+}
+
+func conditionsHold(ctx context.Context, t *testing.T, client *cluster.Client, s *scenario.Scenario) {
+	t.Helper()
+	for _, want := range s.Conditions {
+		eventually(ctx, t, func(ctx context.Context) error { return hasCondition(ctx, client, want) })
+	}
+}
+
+// A scenario that the whole mesh feels is loaded by itself and held to all that the others are.
+func TestWideScenarios(t *testing.T) {
 	for _, s := range scenarios(t) {
+		if !s.Mesh.Wide {
+			continue
+		}
 		t.Run(s.Name, func(t *testing.T) {
 			ctx, client := use(t)
 			loadWide(ctx, t, client, s)
-			for _, want := range s.Conditions {
-				eventually(ctx, t, func(ctx context.Context) error { return hasCondition(ctx, client, want) })
+			conditionsHold(ctx, t, client, s)
+			modesHold(ctx, t, client, s)
+			attachmentsAgree(ctx, t, client)
+			claimsHold(t, audit(ctx, t, "--kubeconfig", shared.Kubeconfig), s)
+			for _, q := range s.Questions {
+				answersHold(ctx, t, q)
 			}
 		})
 	}
@@ -77,34 +108,41 @@ func hasCondition(ctx context.Context, client *cluster.Client, want scenario.Con
 }
 
 func TestPodsGetTheDataPlaneThatTheScenariosSay(t *testing.T) {
-	for _, s := range scenarios(t) {
+	for _, s := range narrow(t) {
 		t.Run(s.Name, func(t *testing.T) {
 			ctx, client := use(t)
-			for _, want := range s.Modes {
-				ns, workload, _ := strings.Cut(want.Workload, "/")
-				eventually(ctx, t, func(ctx context.Context) error {
-					pods, err := client.Kube.CoreV1().Pods(ns).List(ctx, metav1.ListOptions{})
-					if err != nil {
-						return err
-					}
-					seen := 0
-					for _, pod := range pods.Items {
-						if !strings.HasPrefix(pod.Name, workload+"-") {
-							continue
-						}
-						seen++
-						if mode := podMode(&pod); mode != want.Mode {
-							return fmt.Errorf("pod %s/%s: want %s, have %s", ns, pod.Name, want.Mode, mode)
-						}
-					}
-					if seen == 0 {
-						return fmt.Errorf("%s has no pods", want.Workload)
-					}
-					return nil
-				})
-			}
+			modesHold(ctx, t, client, s)
 		})
 	}
+}
+
+func modesHold(ctx context.Context, t *testing.T, client *cluster.Client, s *scenario.Scenario) {
+	t.Helper()
+	for _, want := range s.Modes {
+		eventually(ctx, t, func(ctx context.Context) error { return podsHaveMode(ctx, client, want) })
+	}
+}
+
+func podsHaveMode(ctx context.Context, client *cluster.Client, want scenario.Mode) error {
+	ns, workload, _ := strings.Cut(want.Workload, "/")
+	pods, err := client.Kube.CoreV1().Pods(ns).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	seen := 0
+	for _, pod := range pods.Items {
+		if !strings.HasPrefix(pod.Name, workload+"-") {
+			continue
+		}
+		seen++
+		if mode := podMode(&pod); mode != want.Mode {
+			return fmt.Errorf("pod %s/%s: want %s, have %s", ns, pod.Name, want.Mode, mode)
+		}
+	}
+	if seen == 0 {
+		return fmt.Errorf("%s has no pods", want.Workload)
+	}
+	return nil
 }
 
 // podMode reads the truth off a pod: an injected proxy, or the mark of istio-cni.

@@ -1,13 +1,13 @@
 // Package scenario reads and loads meshes for the lab. A scenario is one text
 // file in txtar form: a story, then mesh.yaml (a short form for namespaces,
 // workloads, nodes and the call graph), objects.yaml (everything else, as it would stand in a
-// repository) and conditions (what istiod must say about the objects).
+// repository), conditions (what istiod must say about the objects), modes (what
+// data plane the pods must have), and audit and authz (what Sidestep must say of it all).
 package scenario
 
 import (
-	"bufio"
-	"bytes"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -31,6 +31,8 @@ type Scenario struct {
 	Objects    []*unstructured.Unstructured // all of it: namespaces, nodes, workloads, policies
 	Conditions []Condition
 	Modes      []Mode
+	Claims     []Claim    // what the audit must say
+	Questions  []Question // what `sidestep authz` must answer
 }
 
 // Mode is what the data plane of a workload's pods really is once all has settled,
@@ -124,9 +126,13 @@ func Parse(name string, raw []byte) (*Scenario, error) {
 		case "objects.yaml":
 			own, err = cluster.Parse(where, file.Data)
 		case "conditions":
-			s.Conditions, err = parseConditions(file.Data)
+			s.Conditions, err = eachLine(file.Data, parseCondition)
 		case "modes":
-			s.Modes, err = parseModes(file.Data)
+			s.Modes, err = eachLine(file.Data, parseMode)
+		case "audit":
+			s.Claims, err = parseClaims(file.Data)
+		case "authz":
+			s.Questions, err = parseQuestions(file.Data)
 		default:
 			err = fmt.Errorf("a scenario has no such file")
 		}
@@ -154,48 +160,31 @@ func Parse(name string, raw []byte) (*Scenario, error) {
 	return s, nil
 }
 
-func parseConditions(raw []byte) ([]Condition, error) {
-	var all []Condition
-	lines := bufio.NewScanner(bytes.NewReader(raw))
-	for n := 1; lines.Scan(); n++ {
-		line, _, _ := strings.Cut(lines.Text(), "#")
-		fields := strings.Fields(line)
-		if len(fields) == 0 {
-			continue
-		}
-		c := Condition{}
-		var okName, okType bool
-		if len(fields) == 4 && fields[3] == "optional" {
-			c.Optional, fields = true, fields[:3]
-		}
-		if len(fields) == 3 {
-			c.Kind = fields[0]
-			c.Namespace, c.Name, okName = strings.Cut(fields[1], "/")
-			c.Type, c.Status, okType = strings.Cut(fields[2], "=")
-			c.Status, c.Reason, _ = strings.Cut(c.Status, "/")
-		}
-		if !okName || !okType {
-			return nil, fmt.Errorf("line %d: want KIND NAMESPACE/NAME TYPE=STATUS/REASON [optional], have %q", n, lines.Text())
-		}
-		all = append(all, c)
+func parseCondition(line string) (Condition, error) {
+	var c Condition
+	fields := strings.Fields(line)
+	if len(fields) == 4 && fields[3] == "optional" {
+		c.Optional, fields = true, fields[:3]
 	}
-	return all, lines.Err()
+	var okName, okType bool
+	if len(fields) == 3 {
+		c.Kind = fields[0]
+		c.Namespace, c.Name, okName = strings.Cut(fields[1], "/")
+		c.Type, c.Status, okType = strings.Cut(fields[2], "=")
+		c.Status, c.Reason, _ = strings.Cut(c.Status, "/")
+	}
+	if !okName || !okType {
+		return c, errors.New("want KIND NAMESPACE/NAME TYPE=STATUS/REASON [optional]")
+	}
+	return c, nil
 }
 
-func parseModes(raw []byte) ([]Mode, error) {
-	var all []Mode
-	for n, line := range strings.Split(string(raw), "\n") {
-		line, _, _ := strings.Cut(line, "#")
-		fields := strings.Fields(line)
-		if len(fields) == 0 {
-			continue
-		}
-		if len(fields) != 2 || !slices.Contains([]string{"sidecar", "ambient", "none"}, fields[1]) {
-			return nil, fmt.Errorf("line %d: want NAMESPACE/WORKLOAD sidecar|ambient|none, have %q", n+1, line)
-		}
-		all = append(all, Mode{Workload: fields[0], Mode: fields[1]})
+func parseMode(line string) (Mode, error) {
+	fields := strings.Fields(line)
+	if len(fields) != 2 || !slices.Contains([]string{"sidecar", "ambient", "none"}, fields[1]) {
+		return Mode{}, errors.New("want NAMESPACE/WORKLOAD sidecar|ambient|none")
 	}
-	return all, nil
+	return Mode{Workload: fields[0], Mode: fields[1]}, nil
 }
 
 // OwnNamespaces are the namespaces that the scenario makes.

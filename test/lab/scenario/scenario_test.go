@@ -30,8 +30,8 @@ func TestEveryScenarioCanBeRead(t *testing.T) {
 					t.Errorf("a mode for %s: no such workload", m.Workload)
 				}
 			}
-			// What is outside the scenario's own namespaces can only be in the root one.
-			own := append(s.OwnNamespaces(), "istio-system", "")
+			// What is outside the scenario's own namespaces can only be in those of the platform.
+			own := append(s.OwnNamespaces(), "istio-system", "kube-system", "")
 			for _, o := range s.Objects {
 				if !slices.Contains(own, o.GetNamespace()) {
 					t.Errorf("%s %s is in a namespace that is not the scenario's: %s", o.GetKind(), o.GetName(), o.GetNamespace())

@@ -1,0 +1,153 @@
+//go:build lab
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sidestep-mesh/sidestep/test/lab/scenario"
+)
+
+// What the audit of the live cluster says of each trap is what its scenario says.
+func TestTheAuditSaysOfEveryTrapWhatItsScenarioSays(t *testing.T) {
+	ctx, _ := use(t)
+	report := audit(ctx, t, "--kubeconfig", shared.Kubeconfig)
+	for _, s := range narrow(t) {
+		t.Run(s.Name, func(t *testing.T) { claimsHold(t, report, s) })
+	}
+}
+
+func claimsHold(t *testing.T, report auditReport, s *scenario.Scenario) {
+	t.Helper()
+	for _, c := range s.Claims {
+		have, err := codesOf(report, c)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for _, code := range c.Codes {
+			if !slices.Contains(have, code) {
+				t.Errorf("%s %s: the audit found %v, not %s", c.Kind, c.Name, have, code)
+			}
+		}
+		for _, code := range c.Without {
+			if slices.Contains(have, code) {
+				t.Errorf("%s %s: the audit found %v, and %s among them", c.Kind, c.Name, have, code)
+			}
+		}
+	}
+}
+
+// codesOf returns the codes found for what a claim is about. An error says that mode or verdict differ, or that nothing is known of it.
+func codesOf(report auditReport, c scenario.Claim) ([]string, error) {
+	var codes []string
+	if c.Kind != "" {
+		for _, f := range report.Findings {
+			if f.Subject.Kind == c.Kind && f.Subject.Namespace+"/"+f.Subject.Name == c.Name {
+				codes = append(codes, f.Code)
+			}
+		}
+		return codes, nil
+	}
+	for _, w := range report.Workloads {
+		if w.Namespace+"/"+w.Name != c.Name {
+			continue
+		}
+		if w.Mode != c.Mode || w.Verdict != c.Verdict {
+			return nil, fmt.Errorf("%s: the audit says mode %s and verdict %s, want %s and %s", w, w.Mode, w.Verdict, c.Mode, c.Verdict)
+		}
+		for _, f := range w.Findings {
+			codes = append(codes, f.Code)
+		}
+		return codes, nil
+	}
+	return nil, fmt.Errorf("the audit knows no workload %s", c.Name)
+}
+
+// What `sidestep authz` answers on the live cluster names the request that opens or closes.
+func TestAuthzAnswersOfEveryTrapWhatItsScenarioSays(t *testing.T) {
+	ctx, _ := use(t)
+	if _, err := sidestep(); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range narrow(t) {
+		t.Run(s.Name, func(t *testing.T) {
+			t.Parallel()
+			for _, q := range s.Questions {
+				answersHold(ctx, t, q)
+			}
+		})
+	}
+}
+
+func answersHold(ctx context.Context, t *testing.T, q scenario.Question) {
+	t.Helper()
+	out := runSidestep(ctx, t, append([]string{"authz", q.Command, "--kubeconfig", shared.Kubeconfig, "-o", "json"}, q.Args...)...)
+	if q.Command == "can" {
+		decisionsHold(t, q, out)
+		return
+	}
+	var diff struct {
+		Divergences []struct {
+			Kind, Words   string
+			Before, After decision
+		}
+	}
+	if err := json.Unmarshal(out, &diff); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range q.Answers {
+		var near, found []string
+		for _, d := range diff.Divergences {
+			text := fmt.Sprintf("%s: %s -> %s", d.Words, d.Before, d.After)
+			switch {
+			case d.Kind == a.Kind && a.Holds(text):
+				found = append(found, text)
+			case a.Holds(text):
+				near = append(near, d.Kind+" "+text)
+			}
+		}
+		if a.None && len(found) > 0 {
+			t.Errorf("%s: nothing %s was to be found with %q, yet there is\n%s", q, a.Kind, a.Texts, firstLines(found))
+		}
+		if !a.None && len(found) == 0 {
+			t.Errorf("%s: nothing %s with %q among %d divergences; other kinds: %s", q, a.Kind, a.Texts, len(diff.Divergences), firstLines(near))
+		}
+	}
+}
+
+// decision is what one side of a divergence, or the answer to one call, says.
+type decision struct{ Decision, By, Policy string }
+
+func (d decision) String() string {
+	text := d.Decision + " by " + d.By
+	if d.Policy != "" {
+		text += " (" + d.Policy + ")"
+	}
+	return text
+}
+
+func decisionsHold(t *testing.T, q scenario.Question, out []byte) {
+	t.Helper()
+	var can struct{ Answers []decision }
+	if err := json.Unmarshal(out, &can); err != nil {
+		t.Fatal(err)
+	}
+	if len(can.Answers) == 0 {
+		t.Errorf("%s: no answer", q)
+	}
+	for _, have := range can.Answers {
+		for _, want := range q.Answers {
+			if !want.Holds(have.String()) {
+				t.Errorf("%s: %s, want %q", q, have, want.Texts)
+			}
+		}
+	}
+}
+
+func firstLines(lines []string) string { return strings.Join(lines[:min(5, len(lines))], "\n") }
