@@ -23,7 +23,7 @@ func All() []Rule {
 		forwardedClientCertOld, proxyConfigResource, dnsProxy,
 		waypointNotReady, trafficType, attachmentDenied, labelHidesWaypoint, ingressBypass, uselessIngressLabel,
 		doubleProcessing, noService, headlessStrict, waypointBypass, gracePeriod, idleWaypoint,
-		noReadyWaypoint,
+		noReadyWaypoint, loneWaypoint,
 		hiddenKind, noMeshConfig, version, notInstalled, virtualMachine, spire, primaryRemote, multiNetwork,
 		overrideBelow, overrideUnknown, overrideRaises, networkPolicy, unknownFields, cni, namespaceUnknown,
 		unreadableConfig,

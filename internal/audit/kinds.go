@@ -16,6 +16,7 @@ var (
 	kindFelix               = snapshot.Kind{Group: "crd.projectcalico.org", Kind: "FelixConfiguration"}
 	kindInstallation        = snapshot.Kind{Group: "operator.tigera.io", Kind: "Installation"}
 	kindHPA                 = snapshot.Kind{Group: "autoscaling", Kind: "HorizontalPodAutoscaler"}
+	kindPodDisruptionBudget = snapshot.Kind{Group: "policy", Kind: "PodDisruptionBudget"}
 	kindAuthorizationPolicy = snapshot.Kind{Group: "security.istio.io", Kind: "AuthorizationPolicy"}
 	kindWebhook             = snapshot.Kind{Group: "admissionregistration.k8s.io", Kind: "MutatingWebhookConfiguration"}
 )
