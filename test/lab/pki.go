@@ -57,6 +57,10 @@ func (s *State) makeKeys() error {
 	if err != nil {
 		return err
 	}
+	caKeyDER, err := x509.MarshalECPrivateKey(caKey)
+	if err != nil {
+		return err
+	}
 	serving := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "kube-apiserver"},
 		NotBefore: ca.NotBefore, NotAfter: ca.NotAfter,
@@ -77,6 +81,7 @@ func (s *State) makeKeys() error {
 		return err
 	}
 	for name, block := range map[string]*pem.Block{
+		"ca.key":        {Type: "EC PRIVATE KEY", Bytes: caKeyDER}, // the fault proxy signs wrong certificates with it
 		"ca.crt":        {Type: "CERTIFICATE", Bytes: caDER},
 		"apiserver.crt": {Type: "CERTIFICATE", Bytes: servingDER},
 		"apiserver.key": {Type: "EC PRIVATE KEY", Bytes: keyDER},

@@ -30,7 +30,7 @@ func runStandIns(ctx context.Context, state *State) error {
 	}
 	proxy := &standin.Proxy{
 		Addr: state.addr("apiproxy"), Upstream: state.APIServer, Control: control,
-		CAFile: state.path("pki", "ca.crt"), CertFile: state.path("pki", "apiserver.crt"), KeyFile: state.path("pki", "apiserver.key"),
+		CAFile: state.path("pki", "ca.crt"), CAKeyFile: state.path("pki", "ca.key"), CertFile: state.path("pki", "apiserver.crt"), KeyFile: state.path("pki", "apiserver.key"),
 	}
 	gitops := &standin.GitOps{World: world, Control: control}
 	control.Before = gitops.Remember

@@ -77,12 +77,12 @@ func supervise(ctx context.Context, state *State, owned bool) error {
 	if err := me.WriteFile(state.pidFile(SupervisorName)); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	if owned {
 		go func() { // the owner never writes: this returns when it is gone
 			_, _ = io.Copy(io.Discard, os.NewFile(ownerFD, "owner"))
-			cancel()
+			cancel(errOwnerGone)
 		}()
 	}
 	s := &supervisor{state: state, running: map[string]*proc.Process{}, stopped: map[string]bool{}}
@@ -100,8 +100,14 @@ func supervise(ctx context.Context, state *State, owned bool) error {
 	}
 	server.Close()
 	s.takeDown()
+	if errors.Is(context.Cause(ctx), errOwnerGone) {
+		return os.RemoveAll(state.Dir) // nobody is left to do it
+	}
 	return err
 }
+
+// errOwnerGone is why a lab ends whose owner has ended, however that happened.
+var errOwnerGone = errors.New("the owner of this lab is gone")
 
 // outcome is the file that tells the starting command how bring-up went.
 type outcome struct {

@@ -10,7 +10,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -24,6 +23,7 @@ var shared *lab.Lab
 
 func TestMain(m *testing.M) {
 	lab.MainIfRole()
+	ownIfAsked()
 	flag.Parse()
 	code, err := runTests(m)
 	if err != nil {
@@ -36,12 +36,11 @@ func TestMain(m *testing.M) {
 func runTests(m *testing.M) (int, error) {
 	dir, attached := os.LookupEnv("SIDESTEP_LAB")
 	if !attached {
-		tmp, err := os.MkdirTemp("", "sidestep-lab-")
-		if err != nil {
+		var err error
+		if dir, err = os.MkdirTemp("", "sidestep-lab-"); err != nil {
 			return 1, err
 		}
-		defer os.RemoveAll(tmp)
-		dir = filepath.Join(tmp, "lab")
+		defer os.RemoveAll(dir)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Minute) // a cold build is 13 minutes of it
 	defer cancel()

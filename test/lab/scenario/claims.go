@@ -42,7 +42,9 @@ type Answer struct {
 	Texts []string
 }
 
-func (q Question) String() string { return "sidestep authz " + q.Command + " " + strings.Join(q.Args, " ") }
+func (q Question) String() string {
+	return "sidestep authz " + q.Command + " " + strings.Join(q.Args, " ")
+}
 
 // Holds says whether a text holds all that the answer asks for.
 func (a Answer) Holds(text string) bool {

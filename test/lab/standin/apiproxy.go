@@ -2,7 +2,7 @@ package standin
 
 // Stands in for: the network between a client and the API server, and for an API
 // server under stress. It passes every request on, watches included, and can add
-// latency, errors, cut connections and a wrong clock.
+// latency, errors and cut connections, and, for clock.go, a wrong clock.
 //
 // Differs: it ends TLS, so client certificates do not pass (bearer tokens do);
 // requests that upgrade the connection (exec, port-forward) are not supported,
@@ -36,8 +36,6 @@ type APIFault struct {
 	// Methods and Resources narrow the fault (upper-case HTTP methods; plural names such as "authorizationpolicies"). Empty: all.
 	Methods   []string `json:"methods"`
 	Resources []string `json:"resources"`
-	// ClockSkew moves the Date header of every answer.
-	ClockSkew Duration `json:"clockSkew"`
 }
 
 func (f APIFault) matches(r *http.Request) bool {
@@ -52,9 +50,11 @@ func (f APIFault) matches(r *http.Request) bool {
 
 // Proxy is the fault proxy before one API server.
 type Proxy struct {
-	Addr, Upstream            string // host:port, https URL
-	CAFile, CertFile, KeyFile string
-	Control                   *Control
+	Addr, Upstream string // host:port, https URL
+	// The lab's authority and the serving certificate, as PEM files.
+	CAFile, CAKeyFile, CertFile, KeyFile string
+
+	Control *Control
 }
 
 // Run serves until ctx ends.
@@ -70,15 +70,20 @@ func (p *Proxy) Run(ctx context.Context) error {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(ca)
 	forward := &httputil.ReverseProxy{
-		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(upstream) },
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(upstream)
+			if p.Control.Faults().Clock.API != 0 {
+				askForJSON(r.Out)
+			}
+		},
 		FlushInterval: -1, // watch events pass at once
 		Transport: &http.Transport{
 			TLSClientConfig:     &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
 			MaxIdleConnsPerHost: 64, ForceAttemptHTTP2: true, DisableCompression: true,
 		},
 		ModifyResponse: func(r *http.Response) error {
-			if skew := time.Duration(p.Control.Faults().API.ClockSkew); skew != 0 {
-				r.Header.Set("Date", time.Now().Add(skew).UTC().Format(http.TimeFormat))
+			if skew := time.Duration(p.Control.Faults().Clock.API); skew != 0 {
+				return moveTimes(r, skew)
 			}
 			return nil
 		},
@@ -89,7 +94,17 @@ func (p *Proxy) Run(ctx context.Context) error {
 		},
 		ErrorLog: log.New(os.Stderr, "apiproxy: ", log.LstdFlags),
 	}
+	certs := &certificates{}
+	if certs.authority, err = tls.LoadX509KeyPair(p.CAFile, p.CAKeyFile); err != nil {
+		return err
+	}
+	if certs.right, err = tls.LoadX509KeyPair(p.CertFile, p.KeyFile); err != nil {
+		return err
+	}
 	server := &http.Server{
+		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return certs.serve(p.Control.Faults().Clock)
+		}},
 		ReadHeaderTimeout: 30 * time.Second,
 		ErrorLog:          log.New(os.Stderr, "apiproxy: ", log.LstdFlags),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -106,7 +121,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 		<-ctx.Done()
 		server.Close()
 	}()
-	if err := server.ServeTLS(listener, p.CertFile, p.KeyFile); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.ServeTLS(listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("API proxy: %w", err)
 	}
 	return nil

@@ -6,6 +6,7 @@ package standin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -18,6 +19,7 @@ type Faults struct {
 	CNI     CNIFault     `json:"cni"`
 	Kubelet KubeletFault `json:"kubelet"`
 	GitOps  GitOpsFault  `json:"gitops"`
+	Clock   ClockFault   `json:"clock"`
 	Metrics MetricsFault `json:"metrics"`
 }
 
@@ -82,7 +84,7 @@ func (c *Control) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		var f Faults
 		err := decoder.Decode(&f)
 		if err == nil {
-			err = f.Metrics.validate()
+			err = errors.Join(f.Metrics.validate(), f.CNI.validate(), f.Clock.validate())
 		}
 		if err == nil && c.Before != nil {
 			err = c.Before(r.Context(), f)

@@ -14,6 +14,7 @@ package standin
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log"
 	"slices"
 	"time"
@@ -30,10 +31,24 @@ import (
 // CNIFault makes enrolment slow or makes it fail, everywhere or on some nodes or in some namespaces.
 type CNIFault struct {
 	Delay      Duration `json:"delay"`
-	Fail       string   `json:"fail"` // "" (works), "pending" (ztunnel does not accept), "never" (agent is down)
+	Fail       string   `json:"fail"` // "" (works), "pending", "never"
 	Nodes      []string `json:"nodes"`
 	Namespaces []string `json:"namespaces"`
 }
+
+func (f CNIFault) validate() error {
+	switch f.Fail {
+	case "", cniPending, cniNever:
+		return nil
+	}
+	return fmt.Errorf("istio-cni fails by %s or %s, not %q", cniPending, cniNever, f.Fail)
+}
+
+// How istio-cni can fail.
+const (
+	cniPending = "pending" // ztunnel does not accept the pod
+	cniNever   = "never"   // the agent is down
+)
 
 func (f CNIFault) hits(pod *corev1.Pod) bool {
 	return (len(f.Nodes) == 0 || slices.Contains(f.Nodes, pod.Spec.NodeName)) &&
@@ -60,7 +75,7 @@ func decide(pod *corev1.Pod, namespace map[string]string, f CNIFault) (value str
 	if terminal || pod.DeletionTimestamp != nil {
 		return "", false // finished pods leave the mesh, yet keep the annotation
 	}
-	if f.Fail == "never" && f.hits(pod) {
+	if f.Fail == cniNever && f.hits(pod) {
 		return "", false
 	}
 	if !shouldEnrol(pod, namespace) {
@@ -70,7 +85,7 @@ func decide(pod *corev1.Pod, namespace map[string]string, f CNIFault) (value str
 		return "", false // not routable yet; its next update comes here again
 	}
 	want := redirectionEnabled
-	if f.Fail == "pending" && f.hits(pod) && has != redirectionEnabled {
+	if f.Fail == cniPending && f.hits(pod) && has != redirectionEnabled {
 		want = redirectionPending
 	}
 	return want, has != want

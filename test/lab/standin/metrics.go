@@ -48,9 +48,6 @@ type MetricsFault struct {
 	Model string `json:"model"`
 	// Missing lists exporters that are not scraped.
 	Missing []string `json:"missing"`
-	// ClockSkew moves the clock that node-exporter shows for the skewed nodes.
-	ClockSkew   Duration `json:"clockSkew"`
-	SkewedNodes []string `json:"skewedNodes"`
 }
 
 func (f MetricsFault) validate() error {
@@ -85,6 +82,7 @@ type counter struct {
 	round int64 // when it was last exposed
 	rate  float64
 	value float64
+	at    int64 // the sample's own time in milliseconds; 0: that of the scrape
 }
 
 // Kinds of series: a gauge, a counter, a counter of whole things.
@@ -137,8 +135,8 @@ func (e *Exporters) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (e *Exporters) Expose(now time.Time) ([]byte, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	f := e.control.Faults().Metrics
-	m, err := modelNamed(f.Model)
+	faults := e.control.Faults()
+	m, err := modelNamed(faults.Metrics.Model)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +149,7 @@ func (e *Exporters) Expose(now time.Time) ([]byte, error) {
 		elapsed = now.Sub(e.last).Seconds()
 	}
 	e.last = now
-	x := &exposition{now: now, elapsed: elapsed, model: m, mesh: mesh, counters: e.counters, round: now.UnixNano(), fault: f}
+	x := &exposition{now: now, elapsed: elapsed, model: m, mesh: mesh, counters: e.counters, round: now.UnixNano(), fault: faults.Metrics, clock: faults.Clock}
 	x.all()
 	text := x.text()
 	for key, c := range e.counters {
@@ -184,6 +182,7 @@ type exposition struct {
 	model    *model
 	mesh     *mesh
 	fault    MetricsFault
+	clock    ClockFault
 	counters map[string]*counter
 	round    int64
 
@@ -195,13 +194,17 @@ type exposition struct {
 type labels []string
 
 // gauge exposes a value that is what it is.
-func (x *exposition) gauge(name string, l labels, value float64) {
-	x.series(gaugeSeries, name, l).rate = value
+func (x *exposition) gauge(name string, l labels, value float64) *counter {
+	c := x.series(gaugeSeries, name, l)
+	c.rate = value
+	return c
 }
 
 // grow adds to the speed, a second, at which a counter grows. Several calls may go into one series.
-func (x *exposition) grow(name string, l labels, perSecond float64) {
-	x.series(realCounter, name, l).rate += perSecond
+func (x *exposition) grow(name string, l labels, perSecond float64) *counter {
+	c := x.series(realCounter, name, l)
+	c.rate += perSecond
+	return c
 }
 
 // count is grow for what comes in whole numbers.
@@ -230,7 +233,7 @@ func (x *exposition) series(kind byte, name string, l labels) *counter {
 		x.counters[c.key] = c
 	}
 	if c.round != x.round {
-		c.round, c.rate = x.round, 0
+		c.round, c.rate, c.at = x.round, 0, 0
 		x.order = append(x.order, c)
 	}
 	return c
@@ -248,7 +251,7 @@ func (x *exposition) text() []byte {
 		if c.kind == wholeCounts {
 			value = math.Floor(value + 1e-9)
 		}
-		writeSample(&out, c.key, value)
+		writeSample(&out, c.key, value, c.at)
 	}
 	return out.Bytes()
 }
@@ -263,15 +266,19 @@ func (x *exposition) rates() []byte {
 		}
 		out.WriteByte(kind)
 		out.WriteByte(' ')
-		writeSample(&out, c.key, c.rate)
+		writeSample(&out, c.key, c.rate, 0)
 	}
 	return out.Bytes()
 }
 
-func writeSample(out *bytes.Buffer, key string, value float64) {
+func writeSample(out *bytes.Buffer, key string, value float64, at int64) {
 	out.WriteString(key)
 	out.WriteByte(' ')
 	out.Write(strconv.AppendFloat(out.AvailableBuffer(), value, 'g', -1, 64))
+	if at != 0 {
+		out.WriteByte(' ')
+		out.Write(strconv.AppendInt(out.AvailableBuffer(), at, 10))
+	}
 	out.WriteByte('\n')
 }
 

@@ -49,6 +49,10 @@ func running(p *podView) []corev1.Container {
 func exposeCadvisor(x *exposition) {
 	for _, p := range x.mesh.pods {
 		var podCPU, podBytes float64
+		var at int64
+		if skew := x.skew(p.Spec.NodeName); skew != 0 {
+			at = x.now.UnixMilli() + int64(skew*1000)
+		}
 		base := labels{
 			"job", "kubelet", "metrics_path", "/metrics/cadvisor", "instance", p.Spec.NodeName + ":10250", "node", p.Spec.NodeName,
 			"namespace", p.Namespace, "pod", p.Name,
@@ -59,18 +63,31 @@ func exposeCadvisor(x *exposition) {
 			cpu, bytes := x.usage(p, c)
 			podCPU, podBytes = podCPU+cpu, podBytes+bytes
 			x.cgroup(append(base[:len(base):len(base)], "container", c.Name, "image", c.Image,
-				"name", c.Name, "id", "/kubepods/pod"+string(p.UID)+"/"+c.Name), cpu, bytes)
+				"name", c.Name, "id", "/kubepods/pod"+string(p.UID)+"/"+c.Name), cpu, bytes, at)
 		}
 		if len(containers) > 0 {
-			x.cgroup(append(base[:len(base):len(base)], "container", "", "image", "", "name", "", "id", "/kubepods/pod"+string(p.UID)), podCPU, podBytes)
+			x.cgroup(append(base[:len(base):len(base)], "container", "", "image", "", "name", "", "id", "/kubepods/pod"+string(p.UID)), podCPU, podBytes, at)
 		}
 	}
 }
 
-func (x *exposition) cgroup(l labels, cpu, bytes float64) {
-	x.grow("container_cpu_usage_seconds_total", append(l[:len(l):len(l)], "cpu", "total"), cpu)
-	x.gauge("container_memory_working_set_bytes", l, math.Floor(bytes))
-	x.gauge("container_memory_usage_bytes", l, math.Floor(bytes*1.3)) // with page cache
+// cgroup writes one row. The time of its samples, in milliseconds, is the node's where that is another.
+func (x *exposition) cgroup(l labels, cpu, bytes float64, at int64) {
+	for _, c := range []*counter{
+		x.grow("container_cpu_usage_seconds_total", append(l[:len(l):len(l)], "cpu", "total"), cpu),
+		x.gauge("container_memory_working_set_bytes", l, math.Floor(bytes)),
+		x.gauge("container_memory_usage_bytes", l, math.Floor(bytes*1.3)), // with page cache
+	} {
+		c.at = at
+	}
+}
+
+// skew is by how much the clock of a node is ahead, in seconds.
+func (x *exposition) skew(node string) float64 {
+	if !slices.Contains(x.clock.Nodes, node) {
+		return 0
+	}
+	return time.Duration(x.clock.Node).Seconds()
 }
 
 // exposeKubeState writes what kube-state-metrics has of pods and nodes, without
@@ -191,10 +208,7 @@ func exposeNodes(x *exposition) {
 		total := n.Status.Capacity.Memory().AsApproximateFloat64()
 		x.gauge("node_memory_MemTotal_bytes", l, total)
 		x.gauge("node_memory_MemAvailable_bytes", l, math.Max(0, total-bytes[n.Name]))
-		skew := 0.0
-		if slices.Contains(x.fault.SkewedNodes, n.Name) {
-			skew = time.Duration(x.fault.ClockSkew).Seconds()
-		}
+		skew := x.skew(n.Name)
 		x.gauge("node_time_seconds", l, float64(x.now.UnixMilli())/1000+skew)
 		x.gauge("node_timex_offset_seconds", l, skew)
 		synced := 1.0

@@ -16,7 +16,8 @@ import (
 const faultUsage = `labctl fault ...
   api-latency DURATION [RESOURCE,...]      every matching request to the API waits that long
   api-errors SHARE [CODE] [RESOURCE,...]   that share of requests (0 to 1) fails with CODE (503)
-  clock-skew DURATION [NODE,...]           the API's Date header, or the clocks that the nodes' exporters show
+  clock-skew DURATION [NODE,...]           the API server's clock, or those of nodes, are ahead by so much (-5m: behind)
+  certificate not-yet-valid|expired        what a wrong clock makes of the API server's certificate
   stop PROCESS, start PROCESS              istiod, prometheus, ... : take it away, bring it back
   node-down NODE[,...]                     the nodes stop being ready
   waypoint-not-ready NAMESPACE/GATEWAY     the waypoint's pods fail their readiness probe
@@ -85,10 +86,12 @@ func setFault(f *standin.Faults, name string, args []string) error {
 		var skew standin.Duration
 		skew, err = duration(args[0])
 		if nodes := rest(1); len(nodes) > 0 {
-			f.Metrics.ClockSkew, f.Metrics.SkewedNodes = skew, nodes
+			f.Clock.Node, f.Clock.Nodes = skew, nodes
 		} else {
-			f.API.ClockSkew = skew
+			f.Clock.API = skew
 		}
+	case "certificate":
+		f.Clock.Certificate = args[0]
 	case "node-down":
 		f.Kubelet.NodesDown = rest(0)
 	case "waypoint-not-ready":
