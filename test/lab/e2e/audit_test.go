@@ -31,9 +31,11 @@ type auditReport struct {
 	Workloads []auditWorkload `json:"workloads"`
 	Findings  []finding       `json:"findings"`
 	Input     struct {
-		Unknown []struct{ Kind, State, Reason string } `json:"unknown"`
+		Unknown []unknownKind `json:"unknown"`
 	} `json:"input"`
 }
+
+type unknownKind struct{ Kind, State, Reason string }
 
 type auditWorkload struct {
 	Namespace, Kind, Name string
@@ -74,8 +76,18 @@ var sidestep = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// runSidestep runs the product as a user would. Exit code 2 means that there are findings.
+// runSidestep runs the product as a user would.
 func runSidestep(ctx context.Context, t *testing.T, args ...string) []byte {
+	t.Helper()
+	out, err := trySidestep(ctx, t, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// trySidestep returns what the product printed; the error holds its messages. Exit code 2, findings, is none.
+func trySidestep(ctx context.Context, t *testing.T, args ...string) ([]byte, error) {
 	t.Helper()
 	path, err := sidestep()
 	if err != nil {
@@ -87,9 +99,9 @@ func runSidestep(ctx context.Context, t *testing.T, args ...string) []byte {
 	err = cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !(errors.As(err, &exit) && exit.ExitCode() == 2) {
-		t.Fatalf("sidestep %s: %v\n%s", strings.Join(args, " "), err, errOut.Bytes())
+		return nil, fmt.Errorf("sidestep %s: %w\n%s", strings.Join(args, " "), err, errOut.Bytes())
 	}
-	return out.Bytes()
+	return out.Bytes(), nil
 }
 
 func audit(ctx context.Context, t *testing.T, args ...string) auditReport {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,9 +20,9 @@ import (
 	"github.com/sidestep-mesh/sidestep/test/lab/proc"
 )
 
-// ownLab starts a second, empty lab beside the shared one, for tests that break it.
-func ownLab(t *testing.T) *lab.Lab {
-	t.Helper()
+// A test that works with a lab whose process is killed is told so, by name,
+// while it waits for something that will never come.
+func TestAKilledProcessIsNamedAndALabThatLostItsSupervisorLeavesNothingBehind(t *testing.T) {
 	l, err := lab.Up(t.Context(), lab.Options{Dir: filepath.Join(t.TempDir(), "lab"), Log: t.Output(), Owned: true})
 	if err != nil {
 		t.Fatal(err)
@@ -31,13 +32,6 @@ func ownLab(t *testing.T) *lab.Lab {
 			t.Error(err)
 		}
 	})
-	return l
-}
-
-// A test that works with a lab whose process is killed is told so, by name,
-// while it waits for something that will never come.
-func TestAKilledProcessIsNamedAndALabThatLostItsSupervisorLeavesNothingBehind(t *testing.T) {
-	l := ownLab(t)
 	for _, name := range l.ProcessNames() {
 		if name == lab.SupervisorName {
 			continue // last, below: everything dies with it
@@ -55,14 +49,7 @@ func TestAKilledProcessIsNamedAndALabThatLostItsSupervisorLeavesNothingBehind(t 
 		})
 	}
 	t.Run(lab.SupervisorName, func(t *testing.T) {
-		var ids []proc.ID
-		for _, name := range l.ProcessNames() {
-			id, err := l.Process(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			ids = append(ids, id)
-		}
+		processes := everyProcess(t, l)
 		exit := killAndWait(t, l, lab.SupervisorName)
 		if exit.Name != lab.SupervisorName {
 			t.Errorf("named %v", exit)
@@ -70,15 +57,45 @@ func TestAKilledProcessIsNamedAndALabThatLostItsSupervisorLeavesNothingBehind(t 
 		if err := l.Down(); err != nil {
 			t.Fatal(err)
 		}
-		for _, id := range ids {
-			if id.Alive() {
-				t.Errorf("pid %d outlived its lab", id.PID)
-			}
-		}
-		if _, err := os.Stat(l.Dir); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("%s is still there: %v", l.Dir, err)
+		if err := nothingLeft(l, processes); err != nil {
+			t.Error(err)
 		}
 	})
+}
+
+func everyProcess(t *testing.T, l *lab.Lab) []proc.ID {
+	t.Helper()
+	var all []proc.ID
+	for _, name := range l.ProcessNames() {
+		id, err := l.Process(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, id)
+	}
+	return all
+}
+
+// nothingLeft says what is left of a lab: processes, files, ports in use.
+func nothingLeft(l *lab.Lab, processes []proc.ID) error {
+	var left []error
+	for _, id := range processes {
+		if id.Alive() {
+			left = append(left, fmt.Errorf("pid %d outlived its lab", id.PID))
+		}
+	}
+	if _, err := os.Stat(l.Dir); !errors.Is(err, os.ErrNotExist) {
+		left = append(left, fmt.Errorf("%s is still there: %w", l.Dir, err))
+	}
+	for name, port := range l.Ports {
+		listener, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			left = append(left, fmt.Errorf("port %s: %w", name, err))
+			continue
+		}
+		listener.Close()
+	}
+	return errors.Join(left...)
 }
 
 // killAndWait kills a process and returns the cause with which the watch ends.
@@ -101,25 +118,6 @@ func killAndWait(t *testing.T, l *lab.Lab, name string) proc.ExitError {
 		t.Fatalf("%s was killed, and after 10 seconds the watch says %v", name, context.Cause(ctx))
 	}
 	return exit
-}
-
-func TestAProcessThatCannotStartIsNamedWithItsLog(t *testing.T) {
-	l := ownLab(t)
-	if err := l.Stop(t.Context(), lab.Prometheus); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(l.Dir, "prometheus.yml"), []byte("scrape_configs: [{nonsense: 1}]"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	err := l.Start(t.Context(), lab.Prometheus)
-	if err == nil {
-		t.Fatal("Prometheus started with a broken configuration")
-	}
-	for _, want := range []string{"prometheus (pid ", "exit status 2", l.LogFile(lab.Prometheus), "nonsense"} {
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("the error lacks %q: %v", want, err)
-		}
-	}
 }
 
 func TestIstioCNIFollowsLabelsLive(t *testing.T) {

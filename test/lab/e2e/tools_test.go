@@ -74,23 +74,31 @@ func ambientzSays(ctx context.Context, ns, protocol string) error {
 }
 
 func getJSON(ctx context.Context, url string, into any) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	body, err := getText(ctx, url)
 	if err != nil {
 		return err
 	}
+	return json.Unmarshal([]byte(body), into)
+}
+
+func getText(ctx context.Context, url string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
+	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("GET %s: %s: %.200s", url, response.Status, body)
+		return "", fmt.Errorf("GET %s: %s: %.200s", url, response.Status, body)
 	}
-	return json.Unmarshal(body, into)
+	return string(body), nil
 }
 
 // series is one element of a Prometheus instant vector.
