@@ -159,13 +159,7 @@ func (b *Builder) buildPart(ctx context.Context, p part) (string, error) {
 }
 
 func (p part) names() []string {
-	names := make([]string, 0, len(p.programs))
-	for name := range p.programs {
-		names = append(names, name)
-	}
-	// The cheap one first would not matter; a fixed order makes logs comparable.
-	slices.Sort(names)
-	return names
+	return slices.Sorted(maps.Keys(p.programs)) // a fixed order makes logs comparable, and the key below
 }
 
 // key is a digest of everything that decides what comes out.

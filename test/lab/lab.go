@@ -37,11 +37,14 @@ type Options struct {
 	Owned bool
 }
 
-// Up builds what is missing and starts a lab. A lab that already runs in that
+// Up builds what is missing and starts a lab. A lab that already runs, or starts, in that
 // folder is returned as it is; the remains of one that crashed are cleaned up first.
 func Up(ctx context.Context, o Options) (*Lab, error) {
-	if l, err := Attach(o.Dir); err == nil {
-		return l, nil
+	if l, ready, err := find(o.Dir); err == nil {
+		if !ready {
+			err = l.awaitReady(ctx, o.Log)
+		}
+		return l, err
 	}
 	if err := Down(o.Dir); err != nil {
 		return nil, err
@@ -178,18 +181,28 @@ func (l *Lab) supervisorGone() *proc.ExitError {
 
 // Attach returns the lab that runs in a folder.
 func Attach(dir string) (*Lab, error) {
-	state, err := loadState(dir)
+	l, ready, err := find(dir)
+	if err == nil && !ready {
+		err = fmt.Errorf("the lab in %s is still starting", dir)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("no lab runs in %s: %w", dir, err)
-	}
-	l := &Lab{State: state}
-	if exit := l.supervisorGone(); exit != nil {
-		return nil, *exit
-	}
-	if _, err := os.Stat(l.path("outcome.json")); err != nil {
-		return nil, fmt.Errorf("the lab in %s is still starting: %w", dir, err)
+		return nil, err
 	}
 	return l, nil
+}
+
+// find returns the lab whose supervisor runs in a folder, and whether it has started everything.
+func find(dir string) (l *Lab, ready bool, err error) {
+	state, err := loadState(dir)
+	if err != nil {
+		return nil, false, fmt.Errorf("no lab runs in %s: %w", dir, err)
+	}
+	l = &Lab{State: state}
+	if exit := l.supervisorGone(); exit != nil {
+		return nil, false, *exit
+	}
+	_, err = os.Stat(l.path("outcome.json"))
+	return l, err == nil, nil
 }
 
 // Down ends the lab in a folder, also what a crashed one left, and removes the folder.

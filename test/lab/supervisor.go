@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -167,6 +168,9 @@ func (s *supervisor) recordExits() {
 
 // stop ends a named process on purpose.
 func (s *supervisor) stop(name string) error {
+	if !slices.Contains(startOrder, name) {
+		return fmt.Errorf("no process is called %q; there are %s", name, strings.Join(startOrder, ", "))
+	}
 	s.mu.Lock()
 	p := s.running[name]
 	s.stopped[name] = true

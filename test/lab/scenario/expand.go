@@ -99,7 +99,8 @@ type Workload struct {
 	CPU           string            `json:"cpu,omitempty"`    // request of the application container, 100m when not given
 	Memory        string            `json:"memory,omitempty"` // 128Mi when not given
 	HostNetwork   bool              `json:"hostNetwork,omitempty"`
-	Node          string            `json:"node,omitempty"` // keeps the pods on one node, so that a DaemonSet stays small in a large mesh
+	// Node keeps the pods on one node, so that a DaemonSet stays small in a large mesh.
+	Node string `json:"node,omitempty"`
 }
 
 func (m *Mesh) objects() ([]*unstructured.Unstructured, error) {

@@ -1,8 +1,11 @@
 package scenario
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -36,9 +39,24 @@ type generated struct {
 	objects    []*unstructured.Unstructured
 }
 
-// roles name the services of a domain: the first few take calls from outside, the last few hold data.
+// serviceName names the services of a domain: the first few take calls from outside, the last few hold data.
 func serviceName(i int) string {
 	return fmt.Sprintf("%s-%02d", []string{"gateway", "api", "worker", "store"}[min(i/5, 3)], i)
+}
+
+// check finds what is misspelt before it is left out in silence.
+func (g *Generate) check() error {
+	for _, domain := range g.Domains {
+		for _, name := range domain.Traits {
+			if _, ok := traits[name]; !ok {
+				return fmt.Errorf("domain %s: no trait is called %q; there are %v", domain.Name, name, slices.Sorted(maps.Keys(traits)))
+			}
+		}
+	}
+	if g.Services < 1 || len(g.Replicas) < 1 {
+		return errors.New("generate: services and replicas are needed")
+	}
+	return nil
 }
 
 func (g *Generate) mesh() generated {

@@ -141,6 +141,9 @@ func Parse(name string, raw []byte) (*Scenario, error) {
 		}
 	}
 	if s.Mesh.Generate != nil {
+		if err := s.Mesh.Generate.check(); err != nil {
+			return nil, fmt.Errorf("%s.txtar: mesh.yaml: %w", name, err)
+		}
 		generated := s.Mesh.Generate.mesh()
 		own = append(own, generated.objects...)
 		s.Mesh.Workloads = append(s.Mesh.Workloads, generated.workloads...)

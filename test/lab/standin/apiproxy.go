@@ -33,15 +33,21 @@ type APIFault struct {
 	ErrorRate float64 `json:"errorRate"`
 	ErrorCode int     `json:"errorCode"` // 503 when not given; 0 with Cut
 	Cut       bool    `json:"cut"`       // cut the connection instead of answering
-	// Methods and Resources narrow the fault (upper-case HTTP methods; plural names such as "authorizationpolicies"). Empty: all.
-	Methods   []string `json:"methods"`
+	// Resources narrow the fault (plural names such as "authorizationpolicies"). Empty: all.
 	Resources []string `json:"resources"`
 }
 
-func (f APIFault) matches(r *http.Request) bool {
-	if len(f.Methods) > 0 && !slices.Contains(f.Methods, r.Method) {
-		return false
+func (f APIFault) validate() error {
+	if f.ErrorRate < 0 || f.ErrorRate > 1 {
+		return fmt.Errorf("a share of requests is from 0 to 1, not %v", f.ErrorRate)
 	}
+	if f.ErrorCode != 0 && (f.ErrorCode < 400 || f.ErrorCode > 599) {
+		return fmt.Errorf("an error's code is from 400 to 599, not %d", f.ErrorCode)
+	}
+	return nil
+}
+
+func (f APIFault) matches(r *http.Request) bool {
 	if len(f.Resources) == 0 {
 		return true
 	}

@@ -85,6 +85,8 @@ func TestFaultsThatDoNotExistAreRefused(t *testing.T) {
 		"a way in which istio-cni does not fail":    `{"cni":{"fail":"sometimes"}}`,
 		"a model that is none":                      `{"metrics":{"model":"great"}}`,
 		"an exporter that is none":                  `{"metrics":{"missing":["zipkin"]}}`,
+		"a share above 1":                           `{"api":{"errorRate":2}}`,
+		"a code of success":                         `{"api":{"errorRate":1,"errorCode":200}}`,
 		"a field that is none":                      `{"weather":{}}`,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -84,7 +84,7 @@ func (c *Control) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		var f Faults
 		err := decoder.Decode(&f)
 		if err == nil {
-			err = errors.Join(f.Metrics.validate(), f.CNI.validate(), f.Clock.validate())
+			err = errors.Join(f.API.validate(), f.Metrics.validate(), f.CNI.validate(), f.Clock.validate())
 		}
 		if err == nil && c.Before != nil {
 			err = c.Before(r.Context(), f)

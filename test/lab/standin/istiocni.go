@@ -28,11 +28,10 @@ import (
 	"k8s.io/client-go/util/workqueue"
 )
 
-// CNIFault makes enrolment slow or makes it fail, everywhere or on some nodes or in some namespaces.
+// CNIFault makes enrolment slow or makes it fail, everywhere or in some namespaces.
 type CNIFault struct {
 	Delay      Duration `json:"delay"`
 	Fail       string   `json:"fail"` // "" (works), "pending", "never"
-	Nodes      []string `json:"nodes"`
 	Namespaces []string `json:"namespaces"`
 }
 
@@ -51,8 +50,7 @@ const (
 )
 
 func (f CNIFault) hits(pod *corev1.Pod) bool {
-	return (len(f.Nodes) == 0 || slices.Contains(f.Nodes, pod.Spec.NodeName)) &&
-		(len(f.Namespaces) == 0 || slices.Contains(f.Namespaces, pod.Namespace))
+	return len(f.Namespaces) == 0 || slices.Contains(f.Namespaces, pod.Namespace)
 }
 
 // shouldEnrol is the rule: what istio-cni wants for this pod, whatever it has now.

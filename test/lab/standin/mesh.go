@@ -55,7 +55,7 @@ type mesh struct {
 	pods  []*podView
 	nodes []*corev1.Node
 	edges []edge
-	// share is how many pods of a workload expose its traffic: all, or one in a large mesh.
+	// everyPod says that every pod exposes its share of its workload's traffic; in a large mesh one pod exposes all of it.
 	everyPod bool
 }
 
