@@ -212,7 +212,7 @@ func (l *lister) namespace(ctx context.Context, name string) (snapshot.Item, err
 	if _, _, err := l.codecs.UniversalDeserializer().Decode(text, nil, &ns); err != nil {
 		return snapshot.Item{}, fmt.Errorf("decode: %w", err)
 	}
-	return snapshot.LeanItem(&ns), nil
+	return new(snapshot.Lean).Item(&ns), nil
 }
 
 // typed decodes a page of a built-in kind.
@@ -226,12 +226,13 @@ func (l *lister) typed(text []byte, gvk schema.GroupVersionKind) ([]snapshot.Ite
 		return nil, "", fmt.Errorf("decode: a list of %s was expected, not %T", gvk.Kind, o)
 	}
 	var items []snapshot.Item
+	var lean snapshot.Lean
 	err = meta.EachListItem(o, func(item runtime.Object) error {
 		typed, ok := item.(snapshot.Object)
 		if !ok {
 			return fmt.Errorf("decode: %T is no object", item)
 		}
-		items = append(items, snapshot.LeanItem(typed))
+		items = append(items, lean.Item(typed))
 		return nil
 	})
 	return items, list.GetContinue(), err

@@ -14,14 +14,15 @@ func NewAudit(m *mesh.Mesh, result *audit.Result, options audit.Options, keep fu
 	}
 	r := &AuditReport{
 		APIVersion: APIVersion, Kind: "AuditReport",
-		Workloads: []Workload{}, Findings: []Finding{},
-		Input: inputOf(m),
-		Rules: rules(),
+		Findings: []Finding{},
+		Input:    inputOf(m),
+		Rules:    rules(),
 	}
-	kept := &audit.Result{}
+	r.Workloads = make([]Workload, 0, len(result.Workloads))
+	kept := make([]audit.WorkloadResult, 0, len(result.Workloads))
 	for _, w := range result.Workloads {
 		if keep(w.Workload.Namespace) {
-			kept.Workloads = append(kept.Workloads, w)
+			kept = append(kept, w)
 			r.Workloads = append(r.Workloads, workloadOf(m, w))
 		}
 	}
@@ -30,7 +31,7 @@ func NewAudit(m *mesh.Mesh, result *audit.Result, options audit.Options, keep fu
 			r.Findings = append(r.Findings, findingOf(f))
 		}
 	}
-	r.Summary = summaryOf(audit.Summarize(kept.Workloads), r, options)
+	r.Summary = summaryOf(audit.Summarize(kept), r, options)
 	return r
 }
 

@@ -12,6 +12,9 @@ import (
 // Builder gathers objects for one Snapshot. It owns what is given to it.
 type Builder struct {
 	objects    map[reflect.Type][]entry
+	files      []string         // by the number that a place has
+	numbers    map[string]int32 // of files
+	last       int32            // the number given last
 	unknown    map[Object][]string
 	namespaces []string
 	knowledge  map[Kind]Knowledge
@@ -22,8 +25,8 @@ type Builder struct {
 // entry is an object of a Builder.
 type entry struct {
 	object Object
-	source Source
-	order  int // of its addition, once sorted
+	place  place
+	order  int32 // of its addition, once sorted
 }
 
 func (e *entry) sameName(f *entry) bool {
@@ -34,6 +37,7 @@ func (e *entry) sameName(f *entry) bool {
 func NewBuilder() *Builder {
 	return &Builder{
 		objects:   map[reflect.Type][]entry{},
+		numbers:   map[string]int32{},
 		unknown:   map[Object][]string{},
 		knowledge: map[Kind]Knowledge{},
 	}
@@ -56,8 +60,22 @@ func (b *Builder) Add(o Object, src Source) error {
 	o.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{
 		Group: info.Group, Version: info.Versions[0], Kind: info.Kind.Kind})
 	strip(o)
-	b.objects[t] = append(b.objects[t], entry{object: o, source: src})
+	b.objects[t] = append(b.objects[t], entry{object: o, place: b.place(src)})
 	return nil
+}
+
+// place gives each file a number.
+func (b *Builder) place(src Source) place {
+	if n := len(b.files); n == 0 || b.files[b.last] != src.File { // objects of a file mostly come together
+		at, seen := b.numbers[src.File]
+		if !seen {
+			at = int32(n)
+			b.numbers[src.File] = at
+			b.files = append(b.files, src.File)
+		}
+		b.last = at
+	}
+	return place{b.last, int32(src.Line)}
 }
 
 func qualified(namespace, name string) string {
@@ -94,17 +112,12 @@ func (b *Builder) Build() *Snapshot {
 		b.objects[info.goType] = b.unique(info, sorted(b.objects[info.goType]))
 	}
 	b.dropForeignConfigMaps()
-	s := &Snapshot{tables: map[reflect.Type]*table{}}
-	numbers := map[string]int32{}
+	s := &Snapshot{tables: map[reflect.Type]*table{}, files: b.files}
 	for _, info := range kinds {
-		t := newTable(info, b.objects[info.goType], numbers)
+		t := newTable(info, b.objects[info.goType])
 		s.tables[info.goType] = t
 		s.length += t.len()
 		delete(b.objects, info.goType) // it is large
-	}
-	s.files = make([]string, len(numbers))
-	for file, n := range numbers {
-		s.files[n] = file
 	}
 	slices.SortStableFunc(b.ignored, func(x, y Ignored) int { return x.Source.compare(y.Source) })
 	slices.SortStableFunc(b.problems, func(x, y Problem) int { return x.Source.compare(y.Source) })
@@ -121,8 +134,8 @@ func (b *Builder) unique(info KindInfo, entries []entry) []entry {
 			continue
 		}
 		delete(b.unknown, e.object)
-		b.Report(Problem{Source: e.source, Message: fmt.Sprintf("%s %s is defined twice, first at %v; the first one counts",
-			info.Kind.Kind, qualified(e.object.GetNamespace(), e.object.GetName()), kept[len(kept)-1].source)})
+		b.Report(Problem{Source: e.place.in(b.files), Message: fmt.Sprintf("%s %s is defined twice, first at %v; the first one counts",
+			info.Kind.Kind, qualified(e.object.GetNamespace(), e.object.GetName()), kept[len(kept)-1].place.in(b.files))})
 	}
 	clear(entries[len(kept):])
 	return kept

@@ -42,6 +42,8 @@ type span struct{ first, end int }
 // is small and holds no pointer.
 type place struct{ file, line int32 }
 
+func (p place) in(files []string) Source { return Source{File: files[p.file], Line: int(p.line)} }
+
 // find returns the index of an object.
 func (t *table) find(namespace, name string) (int, bool) {
 	if t == nil {
@@ -59,19 +61,13 @@ func (t *table) find(namespace, name string) (int, bool) {
 	return lo, lo < s.end && t.at(lo).GetName() == name
 }
 
-// newTable takes sorted entries. It gives each of their files a number in numbers.
-func newTable(info KindInfo, entries []entry, numbers map[string]int32) *table {
+// newTable takes sorted entries.
+func newTable(info KindInfo, entries []entry) *table {
 	t := &table{column: info.newList(entries), namespaces: map[string]span{}, places: make([]place, len(entries))}
 	for i := 0; i < len(entries); {
 		ns, first := entries[i].object.GetNamespace(), i
 		for ; i < len(entries) && entries[i].object.GetNamespace() == ns; i++ {
-			source := entries[i].source
-			file, seen := numbers[source.File]
-			if !seen {
-				file = int32(len(numbers))
-				numbers[source.File] = file
-			}
-			t.places[i] = place{file, int32(source.Line)}
+			t.places[i] = entries[i].place
 		}
 		t.namespaces[ns] = span{first, i}
 	}
@@ -85,7 +81,7 @@ func sorted(entries []entry) []entry {
 	for i := 0; i < len(entries); { // objects of a namespace mostly come together
 		ns, first := entries[i].object.GetNamespace(), i
 		for ; i < len(entries) && entries[i].object.GetNamespace() == ns; i++ {
-			entries[i].order = i
+			entries[i].order = int32(i)
 		}
 		sizes[ns] += i - first
 	}

@@ -89,7 +89,7 @@ func (b *Builder) dropForeignConfigMaps() {
 			return false
 		}
 		b.Ignore(Ignored{APIVersion: "v1", Kind: "ConfigMap", Namespace: cm.Namespace, Name: cm.Name,
-			Source: e.source, Reason: configMapReason})
+			Source: e.place.in(b.files), Reason: configMapReason})
 		return true
 	})
 }

@@ -1,7 +1,10 @@
 package snapshot
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -12,9 +15,18 @@ type Item struct{ outcome }
 // AddItem puts in what an Item holds.
 func (b *Builder) AddItem(i Item) { i.addTo(b) }
 
-// LeanItem makes an Item of a typed object of a live cluster, at once without what no verdict depends on, so
+// Lean makes Items of the typed objects of a live cluster's list. Pods of one template share what they have in common,
+// as those of a file do. Its zero value is ready; it is for one goroutine.
+type Lean struct {
+	specs  recent[*corev1.PodSpec]
+	maps   recent[map[string]string]
+	owners recent[[]metav1.OwnerReference]
+	buf    []byte
+}
+
+// Item makes an Item of a typed object of a live cluster, at once without what no verdict depends on, so
 // that a large listing never stands in memory whole. It takes the object over.
-func LeanItem(o Object) Item {
+func (l *Lean) Item(o Object) Item {
 	if cm, ok := o.(*corev1.ConfigMap); ok && !keepConfigMap(cm) {
 		ignored := &Ignored{APIVersion: "v1", Kind: "ConfigMap", Namespace: cm.Namespace, Name: cm.Name, Reason: configMapReason}
 		*cm = corev1.ConfigMap{} // the list it lies in lives on
@@ -23,10 +35,48 @@ func LeanItem(o Object) Item {
 	if full, ok := o.(*corev1.Pod); ok {
 		pod := podOf(full)
 		*full = corev1.Pod{}
+		l.share(pod)
 		o = pod
 	}
 	strip(o)
 	return Item{outcome{object: o}}
+}
+
+// share replaces what a pod has in common with one of those before. They are compared as the bytes that they are
+// encoded to, which is the same for the same value.
+func (l *Lean) share(p *Pod) {
+	p.Spec = sharedAs(&l.specs, l.encoded(p.Spec), p.Spec)
+	meta := metav1.ObjectMeta{Labels: p.Labels}
+	p.Labels = sharedAs(&l.maps, l.encoded(&meta), p.Labels)
+	meta = metav1.ObjectMeta{Annotations: p.Annotations}
+	p.Annotations = sharedAs(&l.maps, l.encoded(&meta), p.Annotations)
+	meta = metav1.ObjectMeta{OwnerReferences: p.OwnerReferences}
+	p.OwnerReferences = sharedAs(&l.owners, l.encoded(&meta), p.OwnerReferences)
+}
+
+func sharedAs[T any](seen *recent[T], text []byte, v T) T {
+	if text == nil {
+		return v
+	}
+	if had, ok := seen.find(text); ok {
+		return had
+	}
+	seen.remember(text, v)
+	return v
+}
+
+// encoded returns the protobuf form, valid until the next call; nil where there is none.
+func (l *Lean) encoded(m interface {
+	Size() int
+	MarshalToSizedBuffer([]byte) (int, error)
+}) []byte {
+	size := m.Size()
+	l.buf = slices.Grow(l.buf[:0], size)[:size]
+	n, err := m.MarshalToSizedBuffer(l.buf)
+	if err != nil || n != size {
+		return nil
+	}
+	return l.buf
 }
 
 // DecodeList decodes the JSON of a list as an API server sends it. next is the token to ask for the rest of

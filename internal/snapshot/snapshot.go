@@ -162,8 +162,7 @@ func Get[T Object](s *Snapshot, namespace, name string) (T, bool) {
 func (s *Snapshot) Source(o Object) Source {
 	t := s.tables[reflect.TypeOf(o)]
 	if i, ok := t.find(o.GetNamespace(), o.GetName()); ok && t.at(i) == o {
-		p := t.places[i]
-		return Source{File: s.files[p.file], Line: int(p.line)}
+		return t.places[i].in(s.files)
 	}
 	return Source{}
 }
