@@ -40,7 +40,7 @@ func refusedBinding(why string, reasons ...string) func(*View) []Finding {
 			}
 		}
 		for _, s := range v.Services() {
-			report(s.Ref, s.Waypoint)
+			report(s.Ref, *s.Waypoint)
 		}
 		if b := v.Binding(); !b.Inherited {
 			report(v.Workload(), b) // a namespace's waypoint is for its Services first

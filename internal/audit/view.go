@@ -182,7 +182,7 @@ func (v *View) Policies(kind string) []*mesh.Policy {
 // Binding is the waypoint that calls to the workload's own address go through.
 func (v *View) Binding() mesh.Binding {
 	v.touch(FactBinding)
-	return v.w.Waypoint
+	return *v.w.Waypoint
 }
 
 // ServedBy returns the waypoint that every call by service goes through, if there is one: each Service

@@ -35,7 +35,7 @@ func (b *builder) gatherServices() {
 
 func (b *builder) addService(o *corev1.Service) {
 	s := &Service{
-		Ref: refOf(kindService, o), Object: o, Selector: o.Spec.Selector,
+		Ref: refOf(kindService, o), Object: o, Selector: o.Spec.Selector, Waypoint: unbound,
 		Hosts:    []string{o.Name + "." + o.Namespace + "." + clusterDomain},
 		Headless: o.Spec.ClusterIP == corev1.ClusterIPNone,
 		External: o.Spec.Type == corev1.ServiceTypeExternalName,
@@ -127,7 +127,7 @@ func protocolName(name string) string {
 func (b *builder) addServiceEntry(o *networkingv1.ServiceEntry) {
 	spec := &o.Spec
 	s := &Service{
-		Ref: refOf(kindServiceEntry, o), Object: o,
+		Ref: refOf(kindServiceEntry, o), Object: o, Waypoint: unbound,
 		Hosts:    slices.Clone(spec.GetHosts()),
 		Selector: spec.GetWorkloadSelector().GetLabels(),
 		External: spec.GetLocation() == apinetworking.ServiceEntry_MESH_EXTERNAL,

@@ -111,8 +111,8 @@ type Workload struct {
 	MTLS MTLS
 	// Scope is the Sidecar resource in effect, nil without one.
 	Scope *Policy
-	// Waypoint is the binding in effect for traffic addressed to the workload itself (pod IP).
-	Waypoint Binding
+	// Waypoint is the binding in effect for traffic addressed to the workload itself (pod IP). It is never nil.
+	Waypoint *Binding
 	// Unknown lists kinds that could not be read and that this workload's verdict depends on.
 	Unknown []snapshot.Kind
 
@@ -172,8 +172,8 @@ type Service struct {
 	Selector map[string]string
 	// Workloads are those whose pods the service selects.
 	Workloads []*Workload
-	// Waypoint is the binding in effect; IngressUseWaypoint whether ingress gateways honour it.
-	Waypoint           Binding
+	// Waypoint is the binding in effect, never nil; IngressUseWaypoint whether ingress gateways honour it.
+	Waypoint           *Binding
 	IngressUseWaypoint bool
 	// External tells that its endpoints are outside the mesh (MESH_EXTERNAL, or ExternalName).
 	External bool
@@ -209,6 +209,9 @@ func (p Port) HTTP() bool {
 	}
 	return false
 }
+
+// unbound is the Binding of all that asks for no waypoint: most of a mesh, so they share one.
+var unbound = &Binding{}
 
 // Binding is the waypoint an object asks for by labels, and whether it gets it.
 type Binding struct {

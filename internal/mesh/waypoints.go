@@ -161,8 +161,9 @@ func (b *builder) bindAll() {
 		case ManagedByMesh, ManagedByAgentWaypoint, ManagedByEastWest:
 			continue // a waypoint's own Service has none
 		}
-		s.Waypoint = b.bind(s.Ref, labels, labelField, ns, forService)
-		b.bindCanary(&s.Waypoint, s.Object, ns)
+		binding := b.bind(s.Ref, labels, labelField, ns, forService)
+		b.bindCanary(&binding, s.Object, ns)
+		s.Waypoint = binding.kept()
 		ingress, own := labels[LabelIngressUseWaypoint]
 		if !own {
 			ingress = ns.labels[LabelIngressUseWaypoint]
@@ -177,8 +178,17 @@ func (b *builder) bindAll() {
 		if w.Template == nil {
 			field = labelField
 		}
-		w.Waypoint = b.bind(w.Ref, w.Labels, field, b.namespaceOf(w.Namespace), forWorkload)
+		binding := b.bind(w.Ref, w.Labels, field, b.namespaceOf(w.Namespace), forWorkload)
+		w.Waypoint = binding.kept()
 	}
+}
+
+// kept returns a Binding to keep, the one that all share where there is nothing to keep.
+func (b Binding) kept() *Binding {
+	if b == (Binding{}) {
+		return unbound
+	}
+	return &b
 }
 
 // bind resolves the labels of an object and its namespace: the object's own label decides alone, even

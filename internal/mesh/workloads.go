@@ -49,7 +49,7 @@ func (b *builder) add(kind, name string, o snapshot.Object, t *corev1.PodTemplat
 		Ref: Ref{Kind: kind, Namespace: o.GetNamespace(), Name: name}, Object: o, Template: t, Replicas: replicas,
 		Labels: t.Labels, Annotations: t.Annotations,
 		ServiceAccount: cmp.Or(t.Spec.ServiceAccountName, t.Spec.DeprecatedServiceAccount, "default"),
-		HostNetwork:    t.Spec.HostNetwork,
+		HostNetwork:    t.Spec.HostNetwork, Waypoint: unbound,
 	}
 	w.Role = roleOf(o.GetLabels(), t)
 	b.mesh.Workloads = append(b.mesh.Workloads, w)
@@ -223,7 +223,7 @@ func (b *builder) addVM(kind string, o snapshot.Object, labels, annotations map[
 	w := &Workload{
 		Ref: Ref{Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName()}, Object: o, Role: Application,
 		Labels: labels, Annotations: annotations, Replicas: replicas,
-		ServiceAccount: cmp.Or(account, "default"), account: account,
+		ServiceAccount: cmp.Or(account, "default"), account: account, Waypoint: unbound,
 	}
 	b.mesh.Workloads = append(b.mesh.Workloads, w)
 	b.mesh.workloads[w.Ref] = w

@@ -175,7 +175,7 @@ func (m *Mesh) authzWorkload(w *Workload, mode Mode, overridden bool) authz.Work
 	return out
 }
 
-func authzBinding(b Binding) authz.Binding {
+func authzBinding(b *Binding) authz.Binding {
 	if !b.Asked {
 		return authz.Binding{}
 	}

@@ -101,7 +101,7 @@ func (p *printer) workload(w *mesh.Workload) {
 	if w.Scope != nil {
 		p.add("%s scope %s", name, w.Scope.Ref)
 	}
-	p.binding(name, w.Waypoint)
+	p.binding(name, *w.Waypoint)
 	p.uses(name, w.Uses)
 	for _, k := range w.Unknown {
 		p.add("%s unknown %s", name, k.Kind)
@@ -154,7 +154,7 @@ func (p *printer) service(s *mesh.Service) {
 	for _, w := range s.Workloads {
 		p.add("%s selects %s", name, w.Ref)
 	}
-	p.binding(name, s.Waypoint)
+	p.binding(name, *s.Waypoint)
 	if s.IngressUseWaypoint {
 		p.add("%s ingress uses waypoint", name)
 	}
