@@ -198,9 +198,9 @@ func (p *Process) Stop(grace time.Duration) error {
 // WaitReady polls ready until it succeeds. When the process ends first, or when
 // ctx does, the error names the process, its log, the last answer, and the end of the log.
 func (p *Process) WaitReady(ctx context.Context, ready func(context.Context) error) error {
-	last := errors.New("not asked yet")
 	for {
-		if last = ready(ctx); last == nil {
+		last := ready(ctx)
+		if last == nil {
 			return nil
 		}
 		select {

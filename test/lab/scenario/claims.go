@@ -61,7 +61,7 @@ func parseClaims(raw []byte) ([]Claim, error) {
 		case len(fields) >= 3:
 			c.Kind, c.Name, fields = fields[0], fields[1], fields[2:]
 		default:
-			return c, errors.New("want NAMESPACE/WORKLOAD MODE VERDICT CODE..., or KIND NAMESPACE/NAME CODE...")
+			return c, errors.New("want NAMESPACE/WORKLOAD MODE VERDICT [CODE...] or KIND NAMESPACE/NAME CODE..., with codes last")
 		}
 		for _, code := range fields {
 			without, no := strings.CutPrefix(code, "!")
@@ -119,7 +119,7 @@ func parseAnswer(command, line string) (Answer, error) {
 			words = words[1:]
 		}
 		if len(words) == 0 || words[0] != "weaker" && words[0] != "stricter" {
-			return a, errors.New("want [no] weaker|stricter TEXT...")
+			return a, errors.New("want [no] weaker or stricter, then texts")
 		}
 		a.Kind, words = words[0], words[1:]
 	}

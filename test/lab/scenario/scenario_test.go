@@ -76,7 +76,7 @@ func TestAGeneratedMeshIsTheSameEveryTime(t *testing.T) {
 		}
 		return b.String()
 	}
-	if text() != text() {
+	if first, second := text(), text(); first != second {
 		t.Error("two readings differ")
 	}
 }
@@ -96,7 +96,7 @@ func TestMistakesInAScenarioAreNamed(t *testing.T) {
 		"an answer without a question":   {"-- authz --\nallow\n", "authz: line 1: an answer without a question"},
 		"a question without an answer":   {"-- authz --\n> can --from a/b --to c/d:80\n", "has no answer"},
 		"another command":                {"-- authz --\n> delete all\n", "delete is neither can nor diff"},
-		"a divergence of no kind":        {"-- authz --\n> diff --move a=ambient\nno change\n", "want [no] weaker|stricter TEXT..."},
+		"a divergence of no kind":        {"-- authz --\n> diff --move a=ambient\nno change\n", "want [no] weaker or stricter"},
 		"a quote that stays open":        {"-- authz --\n> diff --move a=ambient\nweaker \"GET /\n", "a quote is not closed"},
 		"an object without a name":       {"-- objects.yaml --\nkind: Service\n", "objects.yaml, document 1: kind or metadata.name is missing"},
 		"a broken condition":             {"-- conditions --\n\nService a/b\n", "conditions: line 2: want KIND NAMESPACE/NAME"},

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -63,7 +62,7 @@ func fault(ctx context.Context, dir string, args []string) error {
 
 func setFault(f *standin.Faults, name string, args []string) error {
 	if len(args) == 0 {
-		return errors.New("an argument is missing\n" + faultUsage)
+		return fmt.Errorf("fault %s: an argument is missing (\"labctl fault\" lists what each takes)", name)
 	}
 	rest := func(n int) []string {
 		if len(args) > n {
@@ -110,7 +109,7 @@ func setFault(f *standin.Faults, name string, args []string) error {
 	case "missing":
 		f.Metrics.Missing = rest(0)
 	default:
-		return fmt.Errorf("no fault %q\n%s", name, faultUsage)
+		return fmt.Errorf("no fault %q (\"labctl fault\" lists them)", name)
 	}
 	return err
 }
