@@ -164,13 +164,9 @@ func sameAudit(t *testing.T, name string, want, have auditReport) {
 func TestAuditOfTheClusterOfItsManifestsAndOfItsSnapshotAreEqual(t *testing.T) {
 	ctx, _ := use(t)
 	live := audit(ctx, t, "--kubeconfig", shared.Kubeconfig)
-	dir := t.TempDir()
+	sameAudit(t, "snapshot", live, audit(ctx, t, "-f", snapshotOf(ctx, t)))
 
-	archive := filepath.Join(dir, "lab.snapshot")
-	runSidestep(ctx, t, "snapshot", "--kubeconfig", shared.Kubeconfig, "--out", archive)
-	sameAudit(t, "snapshot", live, audit(ctx, t, "-f", archive))
-
-	manifests := filepath.Join(dir, "cluster.yaml")
+	manifests := filepath.Join(t.TempDir(), "cluster.yaml")
 	kubectlGet(ctx, t, printedRole(ctx, t), manifests)
 	sameAudit(t, "kubectl get -o yaml", live, audit(ctx, t, "-f", manifests))
 }

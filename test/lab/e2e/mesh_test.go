@@ -67,8 +67,9 @@ func TestWideScenarios(t *testing.T) {
 			modesHold(ctx, t, client, s)
 			attachmentsAgree(ctx, t, client)
 			claimsHold(t, audit(ctx, t, "--kubeconfig", shared.Kubeconfig), s)
+			archive := snapshotOf(ctx, t)
 			for _, q := range s.Questions {
-				answersHold(ctx, t, q)
+				answersHold(ctx, t, archive, q)
 			}
 		})
 	}

@@ -33,7 +33,7 @@ type ID struct {
 var ErrGone = errors.New("process is gone")
 
 // Identify reads the start time of a running process. It returns ErrGone when
-// no process with that pid runs; a zombie counts as gone.
+// no process with that pid runs; a zombie of which no thread is left counts as gone.
 func Identify(pid int) (ID, error) {
 	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	if err != nil {
@@ -46,7 +46,9 @@ func Identify(pid int) (ID, error) {
 	if !ok || len(fields) < 20 {
 		return ID{}, fmt.Errorf("pid %d: cannot read /proc/%d/stat", pid, pid)
 	}
-	if fields[0] == "Z" || fields[0] == "X" {
+	// A process whose first thread has ended is a zombie already while its other threads, which still
+	// hold its files and ports, are being ended. Field 20 counts them all.
+	if (fields[0] == "Z" || fields[0] == "X") && (fields[17] == "0" || fields[17] == "1") {
 		return ID{}, fmt.Errorf("pid %d: %w", pid, ErrGone)
 	}
 	start, err := strconv.ParseUint(fields[19], 10, 64)
