@@ -43,16 +43,6 @@ func (b bitset) minus(o bitset) bitset {
 	return out
 }
 
-// any says whether the set holds a number from i to below n.
-func (b bitset) any(i, n int) bool {
-	for ; i < n; i++ {
-		if b.has(i) {
-			return true
-		}
-	}
-	return false
-}
-
 func (b bitset) count() int {
 	n := 0
 	for _, w := range b {

@@ -264,6 +264,7 @@ func (g gen) world() World {
 		if g.chance(20) {
 			wl.TLSScope = ns
 		}
+		wl.BypassInbound = g.chance(8)
 		if i == 0 {
 			wl.IPs = []netip.Addr{netip.MustParseAddr("10.1.2.3")}
 		}
@@ -272,6 +273,9 @@ func (g gen) world() World {
 			Ports: []ServicePort{{Port: 80, TargetPort: 8080, Protocol: pick(g, ProtocolHTTP, ProtocolAuto, ProtocolTCP)}}}
 		if g.chance(50) {
 			s.Waypoint = wp
+		}
+		if g.chance(4) {
+			s.Canary = "a/next"
 		}
 		if g.chance(25) {
 			s.ClientTLS = map[string]ClientTLS{pick(g, "", "a"): g.clientTLS(), "b": g.clientTLS()}

@@ -25,38 +25,57 @@ func sorts(run func(leaf) bool) (map[string]bool, bool) {
 	return found, done
 }
 
-// TestSplitFindsWhatEnumerationFinds holds the split to plain enumeration of every combination of classes,
-// on problems small enough for it, and each of its witnesses to what it claims.
+// checkProblem holds the split of a problem to plain enumeration of every combination of classes, and each of
+// its witnesses to what it claims.
+func checkProblem(p *problem) (differs bool, err error) {
+	want := map[string]bool{}
+	for k := range enumerate(p) {
+		parts := strings.Split(k, ">")
+		want[sortOf([3]Decision{Decision(parts[0]), Decision(parts[1]), Decision(parts[2])})] = true
+	}
+	got := map[string]bool{}
+	done := splitProblem(p, usualBounds.steps, func(_ *problem, assign []int, v [3]Decision) more {
+		for i, d := range v {
+			if is := decide(p, i, assign); is != d && (i != sideNamed || !strings.HasSuffix(sortOf(v), "-]")) {
+				err = fmt.Errorf("the split says %s on side %d where it is %s", d, i, is)
+			}
+		}
+		got[sortOf(v)] = true
+		return goOn
+	})
+	if !done || fmt.Sprint(sortedKeys(got)) != fmt.Sprint(sortedKeys(want)) {
+		err = fmt.Errorf("the split finds %v, enumeration %v", sortedKeys(got), sortedKeys(want))
+	}
+	return len(want) > 0, err
+}
+
 func TestSplitFindsWhatEnumerationFinds(t *testing.T) {
 	differing := 0
 	const seeds = 6000
 	for seed := range seeds {
-		p := gen{rand.New(rand.NewSource(int64(seed)))}.problem()
-		want := map[string]bool{}
-		for k := range enumerate(p) {
-			parts := strings.Split(k, ">")
-			want[sortOf([3]Decision{Decision(parts[0]), Decision(parts[1]), Decision(parts[2])})] = true
+		differs, err := checkProblem(gen{rand.New(rand.NewSource(int64(seed)))}.problem())
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
 		}
-		got := map[string]bool{}
-		done := splitProblem(p, usualBounds.steps, func(_ *problem, assign []int, v [3]Decision) more {
-			for i, d := range v {
-				if is := decide(p, i, assign); is != d && (i != sideNamed || !strings.HasSuffix(sortOf(v), "-]")) {
-					t.Fatalf("seed %d: the split says %s on side %d where it is %s", seed, d, i, is)
-				}
-			}
-			got[sortOf(v)] = true
-			return goOn
-		})
-		if !done || fmt.Sprint(sortedKeys(got)) != fmt.Sprint(sortedKeys(want)) {
-			t.Fatalf("seed %d: the split finds %v, enumeration %v", seed, sortedKeys(got), sortedKeys(want))
-		}
-		if len(want) > 0 {
+		if differs {
 			differing++
 		}
 	}
 	if differing < seeds/10 || differing > seeds*9/10 {
 		t.Errorf("%d of %d problems differ: one side is hardly tested", differing, seeds)
 	}
+}
+
+// FuzzSplit is TestSplitFindsWhatEnumerationFinds on problems made from bytes.
+func FuzzSplit(f *testing.F) {
+	for _, s := range []string{"", "cubes", "0123456789abcdef0123456789abcdef", "\x03\x02\x02\x02\x06\xff\x10\x20\x01\x00\x63", "\xff\xfe\xfd many variables of many classes each"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, seed []byte) {
+		if _, err := checkProblem(gen{&bytesChooser{data: seed}}.problem()); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // checkSplit decides every scenario of two worlds three ways: all rules at once, rule by rule over classes,
