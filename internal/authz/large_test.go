@@ -111,6 +111,31 @@ func TestLargePoliciesAreSplit(t *testing.T) {
 	}
 }
 
+// TestSplitsAreRemembered: what was split for one destination holds for another that asks the same, with
+// examples of its own.
+func TestSplitsAreRemembered(t *testing.T) {
+	world := func(rules []Rule) World {
+		w := httpWorld(AuthorizationPolicy{Action: ActionAllow, Rules: rules}, AuthorizationPolicy{Action: ActionDeny, Rules: tangledRules(2)})
+		other := w.Workloads[0]
+		other.Ref.Name = "v"
+		w.Workloads = append(w.Workloads, other)
+		return w
+	}
+	before, after := world(tangledRules(1)), world(pathByPath(tangledRules(1)[1:]))
+	d := newComparison(&before, &after, Options{})
+	r := d.run(0, 1)
+	at := map[string]bool{}
+	for _, dv := range r.Divergences {
+		at[string(dv.Kind)+" "+dv.Request.To.Workload.Name] = true
+	}
+	if got := strings.Join(sortedKeys(at), ", "); got != "stricter v, stricter w" {
+		t.Errorf("divergences are %s", got)
+	}
+	if len(d.splits) >= r.Stats.Split {
+		t.Errorf("%d scenarios were split and %d remembered: none was met again", r.Stats.Split, len(d.splits))
+	}
+}
+
 // TestWhatIsTooMuchForTheSplitIsUnknown: the second bound gives up the same way, by saying so.
 func TestWhatIsTooMuchForTheSplitIsUnknown(t *testing.T) {
 	before, after := httpWorld(AuthorizationPolicy{Action: ActionAllow, Rules: tangledRules(1)}), httpWorld(AuthorizationPolicy{Action: ActionAllow, Rules: pathByPath(tangledRules(1))})

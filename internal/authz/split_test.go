@@ -66,6 +66,49 @@ func TestSplitFindsWhatEnumerationFinds(t *testing.T) {
 	}
 }
 
+// TestFindGuessesRight: where no attribute shows the way, every guess must be followed: regions that many
+// cubes of three literals all but cover.
+func TestFindGuessesRight(t *testing.T) {
+	found, covered := 0, 0
+	for seed := range 1000 {
+		g := gen{rand.New(rand.NewSource(int64(seed)))}
+		p := &problem{}
+		for range 5 {
+			p.vars = append(p.vars, variable{classes: make([]class, 2+g.c.Intn(2))})
+		}
+		var ids []int32
+		for range 40 + g.c.Intn(50) {
+			var lits []lit
+			for _, v := range rand.New(rand.NewSource(int64(g.c.Intn(1 << 30)))).Perm(len(p.vars))[:3] {
+				m := newBitset(len(p.vars[v].classes))
+				m.set(g.c.Intn(len(p.vars[v].classes)))
+				lits = append(lits, lit{v, m})
+			}
+			ids = append(ids, int32(len(p.cubes)))
+			p.cubes = append(p.cubes, lits)
+		}
+		p.cubes = append(p.cubes, nil) // matches everything
+		never := sideState{deny: []int32{int32(len(ids))}}
+		p.sides = [3]sideState{{deny: ids}, never, never}
+		b := newBoxes(p, usualBounds.steps)
+		assign := b.find(b.full, ids)
+		if want := len(enumerate(p)) > 0; want != (assign != nil) {
+			t.Fatalf("seed %d: found %v, enumeration says %v", seed, assign, want)
+		}
+		if assign == nil {
+			covered++
+			continue
+		}
+		found++
+		if decide(p, sideBefore, assign) != Allow {
+			t.Fatalf("seed %d: %v is matched by a cube", seed, assign)
+		}
+	}
+	if found < 100 || covered < 100 {
+		t.Errorf("%d found, %d covered: one side is hardly tested", found, covered)
+	}
+}
+
 // FuzzSplit is TestSplitFindsWhatEnumerationFinds on problems made from bytes.
 func FuzzSplit(f *testing.F) {
 	for _, s := range []string{"", "cubes", "0123456789abcdef0123456789abcdef", "\x03\x02\x02\x02\x06\xff\x10\x20\x01\x00\x63", "\xff\xfe\xfd many variables of many classes each"} {
