@@ -90,6 +90,9 @@ func (k callerKind) words() string {
 	if k.hbone {
 		s += " hbone"
 	}
+	if k.narrow {
+		s += " narrow"
+	}
 	if k.scope != "" {
 		s += " in " + k.scope
 	}

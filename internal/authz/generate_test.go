@@ -264,7 +264,7 @@ func (g gen) world() World {
 		if g.chance(20) {
 			wl.TLSScope = ns
 		}
-		wl.BypassInbound = g.chance(8)
+		wl.BypassInbound, wl.Narrow = g.chance(8), g.chance(8)
 		if i == 0 {
 			wl.IPs = []netip.Addr{netip.MustParseAddr("10.1.2.3")}
 		}

@@ -62,8 +62,9 @@ type callerKind struct {
 	mode  Mode
 	hbone bool
 	role  Role
-	// scope is Workload.TLSScope, for callers with an Envoy.
-	scope string
+	// scope is Workload.TLSScope and narrow Workload.Narrow, for callers with an Envoy.
+	scope  string
+	narrow bool
 }
 
 // kindOf gives a workload's kind as a caller.
@@ -76,7 +77,7 @@ func kindOf(w *Workload) callerKind {
 		k.role = RoleGateway
 	}
 	if k.mode == ModeSidecar {
-		k.hbone, k.scope = w.HBONE, w.TLSScope
+		k.hbone, k.scope, k.narrow = w.HBONE, w.TLSScope, w.Narrow
 	}
 	return k
 }

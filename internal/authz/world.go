@@ -136,6 +136,10 @@ type Workload struct {
 	// BypassInbound is annotation ambient.istio.io/bypass-inbound-capture of ambient pods: only calls
 	// through HBONE pass ztunnel.
 	BypassInbound bool
+	// Narrow says that its sidecar may not know every service: a Sidecar resource names hosts, or
+	// annotations leave ports or ranges out of outbound capture. What it does not know it calls in
+	// plaintext, if at all.
+	Narrow bool
 	// TLSScope says which ClientTLS of services are meant for its calls; empty for those of nobody in
 	// particular.
 	TLSScope string

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/sidestep-mesh/sidestep/internal/authz"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
@@ -144,6 +145,7 @@ func (m *Mesh) authzWorkload(w *Workload, mode Mode, overridden bool) authz.Work
 	if overridden && mode == Sidecar && w.Mode != Sidecar {
 		out.HBONE = m.Settings.HBONESidecars // as injection would make it
 	}
+	out.Narrow = w.Role == Application && (w.Has(SidecarEgress) || w.Has(SidecarListener) || leavesOutCalls(w))
 	switch w.Role {
 	case Application:
 		out.Role = authz.RoleApplication
@@ -173,6 +175,11 @@ func (m *Mesh) authzWorkload(w *Workload, mode Mode, overridden bool) authz.Work
 		out.Unknown = "its pods are in different modes"
 	}
 	return out
+}
+
+// leavesOutCalls tells that annotations keep outbound calls from the sidecar.
+func leavesOutCalls(w *Workload) bool {
+	return slices.ContainsFunc(w.Evidence(TrafficExclusion), func(e Evidence) bool { return strings.Contains(e.Field, "Outbound") })
 }
 
 func authzBinding(b *Binding) authz.Binding {

@@ -147,8 +147,16 @@ func TestWorldOfWaysRound(t *testing.T) {
 	if w, _ := cart(bypass); !w.BypassInbound {
 		t.Error("the annotation that bypasses inbound capture is lost")
 	}
-	if w, _ := cart(base); w.BypassInbound {
-		t.Error("inbound capture is bypassed without the annotation")
+	if w, _ := cart(base); w.BypassInbound || w.Narrow {
+		t.Errorf("without annotations or Sidecar: bypass %v, narrow %v", w.BypassInbound, w.Narrow)
+	}
+	egress := base + "---\n" + istio("networking.istio.io/v1", "Sidecar", "shop", "{egress: [{hosts: ['./*']}]}")
+	if w, _ := cart(egress); !w.Narrow {
+		t.Error("a Sidecar that names hosts is lost")
+	}
+	left := strings.Replace(base, "labels: {app: cart, version: v1}", `labels: {app: cart, version: v1}, annotations: {traffic.sidecar.istio.io/excludeOutboundPorts: "5432"}`, 1)
+	if w, _ := cart(left); !w.Narrow {
+		t.Error("an annotation that leaves out calls is lost")
 	}
 	if _, s := cart(strings.Replace(canary, "WEIGHT", "10", 1)); s.Canary != "shop/next" {
 		t.Errorf("canary is %q", s.Canary)

@@ -62,7 +62,7 @@ func (s *story) workload(words []string) error {
 	if err != nil {
 		return err
 	}
-	o, err := options(words[1:], "mode", "sa", "labels", "hbone", "ports", "ip", "role", "gateway", "waypoint", "host-network", "exclude", "unknown", "tls-scope", "bypass-inbound")
+	o, err := options(words[1:], "mode", "sa", "labels", "hbone", "ports", "ip", "role", "gateway", "waypoint", "host-network", "exclude", "unknown", "tls-scope", "bypass-inbound", "narrow")
 	if err != nil {
 		return err
 	}
@@ -101,6 +101,8 @@ func (s *story) workload(words []string) error {
 			w.Waypoint = authz.Binding{Namespace: wns, Name: wname}
 		case "unknown":
 			w.Unknown = v
+		case "narrow":
+			w.Narrow = true
 		case "bypass-inbound":
 			w.BypassInbound = true
 		case "tls-scope":
