@@ -24,11 +24,13 @@ type callers struct {
 	list  map[callerPair][]caller
 	// byPrincipal finds callers by identity, within a pair.
 	byPrincipal map[callerPair]map[string]int
-	matches     map[matchKey][]int32
+	// ids number the pairs.
+	ids     map[callerPair]int
+	matches map[matchKey][]int32
 }
 
 type matchKey struct {
-	pair callerPair
+	pair int
 	m    *idMatcher
 }
 
@@ -40,7 +42,7 @@ var outsider = callerPair{callerKind{mode: ModeNone, role: RoleApplication}, cal
 // such an identity tomorrow. Those call in the ways that their namespace's workloads do,
 // or, when it has none, in the most common way.
 func newCallers(before, after *model, opts Options) *callers {
-	c := &callers{list: map[callerPair][]caller{}, byPrincipal: map[callerPair]map[string]int{}, matches: map[matchKey][]int32{}}
+	c := &callers{list: map[callerPair][]caller{}, byPrincipal: map[callerPair]map[string]int{}, ids: map[callerPair]int{}, matches: map[matchKey][]int32{}}
 	c.add(outsider, identity{}, nil)
 	byNamespace := map[string]map[callerPair]bool{}
 	count := map[callerPair]int{}
@@ -50,6 +52,9 @@ func newCallers(before, after *model, opts Options) *callers {
 			continue
 		}
 		pair := callerPair{kindOf(wb), kindOf(wa)}
+		if !pair.becomesNarrow() {
+			pair.before.narrow, pair.after.narrow = false, false // makes no difference
+		}
 		id := identity{}
 		if pair.before.mode != ModeNone || pair.after.mode != ModeNone {
 			id = makeIdentity(wa.identityInMesh(after.cfg))
@@ -83,6 +88,9 @@ func mostCommon(count map[callerPair]int) callerPair {
 	return best
 }
 
+// becomesNarrow says that the caller gets a sidecar that may not know every service.
+func (p callerPair) becomesNarrow() bool { return p.after.narrow && !p.before.narrow }
+
 func (p callerPair) words() string { return p.before.words() + " -> " + p.after.words() }
 
 func (k callerKind) words() string {
@@ -102,6 +110,7 @@ func (k callerKind) words() string {
 func (c *callers) add(p callerPair, id identity, w *Ref) {
 	if c.byPrincipal[p] == nil {
 		c.byPrincipal[p] = map[string]int{}
+		c.ids[p] = len(c.ids)
 	}
 	if i, ok := c.byPrincipal[p][id.principal]; ok {
 		c.list[p][i].workloads++
@@ -193,9 +202,9 @@ func (p *AuthorizationPolicy) identityExamples() []string {
 	return out
 }
 
-// matching lists the callers of a pair that a matcher matches.
-func (c *callers) matching(p callerPair, m *idMatcher) []int32 {
-	key := matchKey{p, m}
+// matching lists the callers of a pair, and of its number, that a matcher matches.
+func (c *callers) matching(p callerPair, pair int, m *idMatcher) []int32 {
+	key := matchKey{pair, m}
 	if l, ok := c.matches[key]; ok {
 		return l
 	}
@@ -227,10 +236,10 @@ type callerClass struct {
 // partition groups the callers of a pair by which matchers match them. Matchers that
 // match most callers are followed through the few that they do not match.
 func (c *callers) partition(p callerPair, matchers []*idMatcher) []callerClass {
-	list := c.list[p]
+	list, pair := c.list[p], c.ids[p]
 	sig := map[int32][]int16{}
 	for n, m := range matchers {
-		hits := c.matching(p, m)
+		hits := c.matching(p, pair, m)
 		if len(hits)*2 <= len(list) {
 			for _, i := range hits {
 				sig[i] = append(sig[i], int16(n))

@@ -259,7 +259,7 @@ func (d *comparison) scenario(pair callerPair, t, u target, proto Protocol) bool
 // narrows says that a caller gets a sidecar that may not know the service, and so may lose its identity.
 // Which services such a sidecar knows is not modelled; where it stays as it was, nothing changes.
 func (p callerPair) narrows(t target) bool {
-	return p.after.narrow && !p.before.narrow && t.addressing != ByPodIP
+	return p.becomesNarrow() && t.addressing != ByPodIP
 }
 
 // matchers lists what the programs ask about the caller's own identity.
