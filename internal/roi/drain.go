@@ -172,7 +172,8 @@ func (d *drainer) tryRemove(b *bin) string {
 	members := d.p.remove(b)
 	d.gone[b] = true
 	sorted := append([]*item(nil), members...)
-	sortForPacking(sorted, 0)
+	sort.Slice(sorted, func(i, j int) bool { return sorted[i].name < sorted[j].name })
+	sortBySize(sorted)
 	var moved []struct {
 		it *item
 		to *bin

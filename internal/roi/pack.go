@@ -2,8 +2,9 @@ package roi
 
 import (
 	"math/bits"
-	"sort"
+	"slices"
 	"strconv"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -22,6 +23,9 @@ type item struct {
 	zone zones
 	// name breaks ties, so that equal input gives equal output.
 	name string
+	// born and uid are the pod's own; Karpenter orders equal pods by them.
+	born time.Time
+	uid  string
 	node string // where it runs now
 }
 
@@ -47,24 +51,46 @@ type packer struct {
 	bins      []*bin
 	allowed   map[*shape][]zones // per group, the zones whose nodes admit the shape
 	nextHost  int
-	variant   int // which of the equally good choices to take
+	random    uint64 // state of choose
 }
 
-// place puts the item on the fullest-ranked bin it fits. Bins are tried emptiest first, as Karpenter does with nodes it
-// is about to create and as the default scheduler's spreading does with real ones. It reports success.
-func (p *packer) place(it *item, open bool) bool {
-	for i, b := range p.bins {
+// reset forgets every placement; seed decides the choices between equally good zones.
+func (p *packer) reset(seed uint64) {
+	p.bins, p.nextHost, p.random = nil, 0, seed
+	for _, r := range p.shapes.order {
+		clear(r.matched)
+		clear(r.owners)
+	}
+}
+
+// choose draws from [0, n) by SplitMix64: the same seed gives the same choices.
+func (p *packer) choose(n int) int {
+	p.random += 0x9e3779b97f4a7c15
+	return int(scatter(p.random) % uint64(n))
+}
+
+// scatter is SplitMix64's finaliser: every bit of the result depends on every bit of x.
+func scatter(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// place puts the item on the first bin it fits, those with the fewest pods first, or on a new one, and reports success.
+//
+// This is what Karpenter does with nodes it is about to create (scheduling.Scheduler.add), down to the sort: which of equally filled
+// bins comes first is left to Go's sort, which is not stable. A stable order keeps filling the bin that was filled last
+// and ends with up to four nodes of forty more; the same sort ends where Karpenter does (test/karpenter).
+func (p *packer) place(it *item) bool {
+	slices.SortFunc(p.bins, func(a, b *bin) int { return a.pods - b.pods })
+	for _, b := range p.bins {
 		if b.group != it.group {
 			continue
 		}
 		if z, ok := p.fits(it, b); ok {
 			p.commit(it, b, z)
-			p.bubble(i)
 			return true
 		}
-	}
-	if !open {
-		return false
 	}
 	b := p.newBin(it.group)
 	z, ok := p.fits(it, b)
@@ -73,20 +99,7 @@ func (p *packer) place(it *item, open bool) bool {
 	}
 	p.bins = append(p.bins, b)
 	p.commit(it, b, z)
-	// The new bin is the emptiest but for other bins with one pod: put it in rank.
-	for i := len(p.bins) - 1; i > 0 && p.bins[i-1].pods > p.bins[i].pods; i-- {
-		p.bins[i-1], p.bins[i] = p.bins[i], p.bins[i-1]
-	}
 	return true
-}
-
-// bubble restores the order by number of pods after bin i gained one.
-func (p *packer) bubble(i int) {
-	b := p.bins[i]
-	// All bins with fewer pods than b stand before the first bin that has at least as many.
-	j := i + 1 + sort.Search(len(p.bins)-i-1, func(k int) bool { return p.bins[i+1+k].pods >= b.pods })
-	copy(p.bins[i:j-1], p.bins[i+1:j])
-	p.bins[j-1] = b
 }
 
 func (p *packer) newBin(group int) *bin {
@@ -116,7 +129,7 @@ func (p *packer) fits(it *item, b *bin) (zones, bool) {
 			return 0, false
 		}
 	}
-	podZones := it.zone & p.admits(it.shape, b.group)
+	podZones := p.admits(it.shape, b.group) // a volume's zone does not change which zones a rule counts
 	for i, r := range it.shape.owned {
 		if z = r.narrow(p, b, z, podZones, it.shape.selfMatch[i]); z == 0 {
 			return 0, false
@@ -270,8 +283,8 @@ func (r *rule) narrowZone(p *packer, z, podZones zones, self bool) zones {
 				seen |= p.zoneBit[n]
 			}
 		}
-		if seen == 0 && self && z != 0 { // the first of its kind chooses: any zone will do, but not the same for every workload
-			return p.zoneBit[candidates[(r.pick+p.variant)%len(candidates)]]
+		if seen == 0 && self && z != 0 { // the first of its kind chooses: any zone will do
+			return p.zoneBit[candidates[p.choose(len(candidates))]]
 		}
 		return z & seen
 	}
@@ -286,8 +299,12 @@ func (r *rule) narrowZone(p *packer, z, podZones zones, self bool) zones {
 		low = 0
 	}
 	best, bestCount := zones(0), 0
+	first := 0
+	if len(candidates) > 1 {
+		first = p.choose(len(candidates))
+	}
 	for i := range candidates {
-		n := candidates[(i+r.pick+p.variant)%len(candidates)]
+		n := candidates[(i+first)%len(candidates)]
 		c := r.matched[n]
 		if self {
 			c++

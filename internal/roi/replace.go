@@ -1,7 +1,9 @@
 package roi
 
 import (
+	"cmp"
 	"hash/fnv"
+	"slices"
 	"sort"
 
 	corev1 "k8s.io/api/core/v1"
@@ -34,22 +36,26 @@ type GroupCount struct {
 	Nodes        int    `json:"nodes"`
 }
 
-// variants is how many orders of equal pods and equal zones Replace tries: small clusters vary more, and are quick.
-func variants(pods int) int {
-	if pods <= 3000 {
-		return 7
+// orders is how many orders of equal pods and equal zones Replace tries: enough that the median of a cluster whose outcome moves by
+// six nodes is known to about half a node. Very large clusters take long and move little.
+func orders(pods int) int {
+	if pods <= 10_000 {
+		return 15
 	}
 	return 3
 }
 
 // Replace packs all pods afresh, as if every node of a group were replaced: pods by falling CPU, then memory, each on the
-// emptiest open node that admits it (Karpenter's order), a new node where none does. Where pods or zones are equal the choice is
-// arbitrary and moves the outcome by a node or two, for real schedulers too; so it packs several times and gives the median, with the range.
+// open node with the fewest pods that admits it, a new node where none does. That is Karpenter's way. Where pods or zones are equal the choice is
+// arbitrary and moves the outcome, usually by a node or two, for Karpenter too; so it packs in several orders and gives the median, with the range.
 // It assumes that a node goes as soon as it is empty; Drain says what an autoscaler that only removes half-empty nodes would do.
 func Replace(c Cluster, change Change) Packing {
-	all := make([]Packing, variants(len(c.Pods)))
-	for v := range all {
-		all[v] = replaceOnce(c, change, v)
+	r := newReplacement(c, change)
+	all := make([]Packing, orders(len(r.items)))
+	for i := range all {
+		seed := uint64(i + 1)
+		r.shuffle(seed)
+		all[i] = r.pack(seed)
 	}
 	sort.SliceStable(all, func(i, j int) bool { return all[i].Nodes < all[j].Nodes })
 	out := all[len(all)/2]
@@ -57,26 +63,75 @@ func Replace(c Cluster, change Change) Packing {
 	return out
 }
 
-func replaceOnce(c Cluster, change Change, variant int) Packing {
+// ReplaceInOrder packs once, with equal pods in the order in which Karpenter takes them: by creation time, then by UID. Only the choice between
+// equally good zones is then arbitrary.
+func ReplaceInOrder(c Cluster, change Change) Packing {
+	r := newReplacement(c, change)
+	sort.Slice(r.items, func(i, j int) bool {
+		a, b := r.items[i], r.items[j]
+		switch {
+		case !a.born.Equal(b.born):
+			return a.born.Before(b.born)
+		case a.uid != b.uid:
+			return a.uid < b.uid
+		}
+		return a.name < b.name
+	})
+	sortBySize(r.items)
+	out := r.pack(0)
+	out.Low, out.High = out.Nodes, out.Nodes
+	return out
+}
+
+// replacement is a cluster made ready to be packed again and again.
+type replacement struct {
+	p       *packer
+	groups  []NodeGroup
+	items   []*item
+	pending int
+}
+
+func newReplacement(c Cluster, change Change) *replacement {
 	groups, of := nodeGroups(c)
 	addAmbient(groups, change)
-	p, items, out := prepare(c, change, groups, of)
-	p.variant = variant
-	sortForPacking(items, variant)
-	stuck := p.placeAll(items)
+	p, items, pending := prepare(c, change, groups, of)
+	return &replacement{p, groups, items, pending}
+}
+
+// shuffle puts items in the order of packing, equal ones by a hash of seed and name.
+func (r *replacement) shuffle(seed uint64) {
+	rank := make(map[*item]uint64, len(r.items))
+	for _, it := range r.items {
+		h := fnv.New64a()
+		h.Write([]byte(it.name))
+		rank[it] = scatter(h.Sum64() ^ scatter(seed)) // FNV alone keeps names that end alike close together
+	}
+	sort.Slice(r.items, func(i, j int) bool {
+		a, b := rank[r.items[i]], rank[r.items[j]]
+		if a == b {
+			return r.items[i].name < r.items[j].name
+		}
+		return a < b
+	})
+	sortBySize(r.items)
+}
+
+// pack places the items in their present order.
+func (r *replacement) pack(seed uint64) Packing {
+	r.p.reset(seed)
+	out := Packing{Pending: r.pending, ByGroup: make([]GroupCount, len(r.groups))}
 	kept := map[string]int{}
-	for _, it := range stuck {
+	for _, it := range r.p.placeAll(r.items) {
 		out.Unplaced = append(out.Unplaced, it.name)
 		if it.node != "" {
 			kept[it.node] = it.group
 		}
 	}
 	sort.Strings(out.Unplaced)
-	out.ByGroup = make([]GroupCount, len(groups))
-	for i, g := range groups {
+	for i, g := range r.groups {
 		out.ByGroup[i] = GroupCount{Group: g.Name, InstanceType: g.InstanceType, Now: g.Count}
 	}
-	for _, b := range p.bins {
+	for _, b := range r.p.bins {
 		out.ByGroup[b.group].Nodes++
 	}
 	for _, g := range kept {
@@ -85,7 +140,7 @@ func replaceOnce(c Cluster, change Change, variant int) Packing {
 	for _, g := range out.ByGroup {
 		out.Nodes += g.Nodes
 	}
-	out.Binding, out.Full = binding(groups, items, out.ByGroup)
+	out.Binding, out.Full = binding(r.groups, r.items, out.ByGroup)
 	return out
 }
 
@@ -100,7 +155,7 @@ func (p *packer) placeAll(items []*item) []*item {
 			return queue
 		}
 		queue = queue[1:]
-		if !p.place(it, true) {
+		if !p.place(it) {
 			queue = append(queue, it)
 			lastLen[it] = len(queue)
 		}
@@ -127,7 +182,7 @@ func addAmbient(groups []NodeGroup, change Change) {
 }
 
 // prepare interns shapes, makes the items (pods that are placed, waypoints that the change adds) and an empty packer.
-func prepare(c Cluster, change Change, groups []NodeGroup, of map[string]int) (*packer, []*item, Packing) {
+func prepare(c Cluster, change Change, groups []NodeGroup, of map[string]int) (_ *packer, _ []*item, pending int) {
 	p := &packer{groups: groups, zoneBit: map[string]zones{}, shapes: newShapes(c.NamespaceLabels), allowed: map[*shape][]zones{}}
 	for _, g := range groups {
 		for _, z := range g.Zones {
@@ -141,7 +196,6 @@ func prepare(c Cluster, change Change, groups []NodeGroup, of map[string]int) (*
 	for _, n := range c.Nodes {
 		nodeZone[n.Name] = n.Labels[corev1.LabelTopologyZone]
 	}
-	var out Packing
 	items := make([]*item, 0, len(c.Pods))
 	for _, pod := range c.Pods {
 		if pod.Finished() || perNode(pod.Object) {
@@ -149,11 +203,12 @@ func prepare(c Cluster, change Change, groups []NodeGroup, of map[string]int) (*
 		}
 		g, ok := of[pod.Object.Spec.NodeName]
 		if !ok {
-			out.Pending++
+			pending++
 			continue
 		}
 		it := &item{shape: p.shapes.of(pod.Object), need: change.after(pod), group: g, zone: ^zones(0),
-			name: pod.Object.Namespace + "/" + pod.Object.Name, node: pod.Object.Spec.NodeName}
+			name: pod.Object.Namespace + "/" + pod.Object.Name, node: pod.Object.Spec.NodeName,
+			born: pod.Object.CreationTimestamp.Time, uid: string(pod.Object.UID)}
 		if hasVolumeClaim(pod.Object) { // most volumes live in one zone
 			it.zone = p.zoneBit[nodeZone[it.node]]
 		}
@@ -161,7 +216,7 @@ func prepare(c Cluster, change Change, groups []NodeGroup, of map[string]int) (*
 	}
 	items = append(items, p.waypointItems(change)...)
 	p.shapes.link()
-	return p, items, out
+	return p, items, pending
 }
 
 // waypointItems are the pods of planned waypoints. They go to the largest group without taints, where such a Deployment
@@ -205,32 +260,13 @@ func hasVolumeClaim(pod *corev1.Pod) bool {
 	return false
 }
 
-// sortForPacking sorts by falling CPU, then memory; equal items by name or, in the other variants, shuffled by a hash.
-func sortForPacking(items []*item, variant int) {
-	rank := func(it *item) uint64 {
-		h := fnv.New64a()
-		h.Write([]byte{byte(variant)})
-		h.Write([]byte(it.name))
-		// FNV keeps names that end alike close together; MurmurHash3's finaliser scatters them.
-		x := h.Sum64()
-		x ^= x >> 33
-		x *= 0xff51afd7ed558ccd
-		x ^= x >> 33
-		x *= 0xc4ceb9fe1a85ec53
-		return x ^ x>>33
-	}
-	sort.Slice(items, func(i, j int) bool {
-		a, b := items[i], items[j]
-		switch {
-		case a.need.CPUMilli != b.need.CPUMilli:
-			return a.need.CPUMilli > b.need.CPUMilli
-		case a.need.MemoryBytes != b.need.MemoryBytes:
-			return a.need.MemoryBytes > b.need.MemoryBytes
+// sortBySize sorts by falling CPU, then memory; equal items keep their order.
+func sortBySize(items []*item) {
+	slices.SortStableFunc(items, func(a, b *item) int {
+		if by := cmp.Compare(b.need.CPUMilli, a.need.CPUMilli); by != 0 {
+			return by
 		}
-		if variant == 0 {
-			return a.name < b.name
-		}
-		return rank(a) < rank(b)
+		return cmp.Compare(b.need.MemoryBytes, a.need.MemoryBytes)
 	})
 }
 

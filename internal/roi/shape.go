@@ -30,7 +30,6 @@ type rule struct {
 	selector   labels.Selector
 	maxSkew    int
 	minDomains int
-	pick       int // spreads arbitrary choices over zones
 	// matched counts the pods the selector matches, by domain; owners (anti-affinity only) the pods that state the rule.
 	matched, owners map[string]int
 }
@@ -132,7 +131,7 @@ func (s *shapes) own(sh *shape, kind ruleKind, key string, sel *metav1.LabelSele
 	id := strings.Join([]string{string(rune('0' + kind)), key, strings.Join(namespaces, ","), selector.String(), itoa(skew), itoa(minDomains)}, "|")
 	r := s.rules[id]
 	if r == nil {
-		r = &rule{kind: kind, key: key, selector: selector, maxSkew: skew, minDomains: minDomains, pick: len(s.rules),
+		r = &rule{kind: kind, key: key, selector: selector, maxSkew: skew, minDomains: minDomains,
 			namespaces: map[string]bool{}, matched: map[string]int{}, owners: map[string]int{}}
 		for _, ns := range namespaces {
 			r.namespaces[ns] = true
