@@ -20,7 +20,7 @@ func (f *inputFlags) collect(ctx context.Context, env *Env) (*snapshot.Snapshot,
 	if err != nil {
 		return nil, err
 	}
-	options := live.Options{}
+	options := live.Options{Cost: f.cost}
 	if env.StderrIsTerminal {
 		options.Progress = func(read, all int) {
 			fmt.Fprintf(env.Stderr, "\rreading %s: %d of %d kinds", cluster.Name, read, all)

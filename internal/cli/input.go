@@ -24,6 +24,8 @@ type inputFlags struct {
 	namespaces          []string
 	allNamespaces       bool
 	context, kubeconfig string
+	// cost reads also what only the cost of a mesh depends on; no flag sets it.
+	cost bool
 }
 
 // register adds the flags as kubectl spells them. A command about a whole mesh reads all namespaces

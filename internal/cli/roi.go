@@ -43,6 +43,7 @@ type roiFlags struct {
 }
 
 func (f *roiFlags) register(c *cobra.Command) {
+	f.in.cost = true
 	f.in.register(c)
 	f.metrics.register(c)
 	fl := c.Flags()
@@ -108,7 +109,7 @@ func (f *roiFlags) read(c *cobra.Command, env *Env) (*roiState, error) {
 		if len(s.cluster.Nodes) == 0 {
 			s.gaps = append(s.gaps, roi.Gap{What: "nodes", Why: "the input has none", Costs: "rung 3 cannot be simulated"})
 		} else {
-			s.gaps = append(s.gaps, roi.Gap{What: "volumes", Why: "a snapshot does not keep them", Costs: "pods tied to a zone by a volume, or to a node by local storage, are packed as if they were free"})
+			s.gaps = append(s.gaps, volumeGaps(snap)...)
 		}
 	}
 	s.gaps = append(s.gaps, metricGaps(s.dump)...)

@@ -18,6 +18,7 @@ import (
 // roiCluster puts the model's facts into the words of package roi.
 func roiCluster(m *mesh.Mesh) roi.Cluster {
 	c := roi.Cluster{Nodes: snapshot.All[*corev1.Node](m.Snapshot), Budgets: snapshot.All[*policyv1.PodDisruptionBudget](m.Snapshot),
+		Claims: snapshot.All[*corev1.PersistentVolumeClaim](m.Snapshot), Volumes: snapshot.All[*corev1.PersistentVolume](m.Snapshot),
 		NamespaceLabels: map[string]map[string]string{}}
 	for _, ns := range snapshot.All[*corev1.Namespace](m.Snapshot) {
 		c.NamespaceLabels[ns.Name] = ns.Labels
@@ -40,6 +41,19 @@ func roiCluster(m *mesh.Mesh) roi.Cluster {
 		}
 	}
 	return c
+}
+
+// volumeGaps say what of the pods' volumes is not known.
+func volumeGaps(s *snapshot.Snapshot) []roi.Gap {
+	gaps := []roi.Gap{{What: "local storage", Why: "a snapshot does not keep emptyDir and hostPath volumes",
+		Costs: "a node that such pods hold back counts as one that an autoscaler may remove (drain)"}}
+	for _, kind := range []string{"PersistentVolumeClaim", "PersistentVolume"} {
+		if known := s.Knowledge(snapshot.Kind{Kind: kind}); known.State != snapshot.Known {
+			gaps = append(gaps, roi.Gap{What: kind + "s", Why: known.Reason,
+				Costs: "pods with a volume claim are kept in the zone where they run; grant list on persistentvolumeclaims and persistentvolumes"})
+		}
+	}
+	return gaps
 }
 
 var roiRoles = map[mesh.Role]roi.Role{mesh.Application: roi.Application, mesh.Waypoint: roi.Waypoint, mesh.Gateway: roi.Gateway,

@@ -12,7 +12,7 @@ import (
 )
 
 func newSnapshotCommand(env *Env) *cobra.Command {
-	var in inputFlags
+	in := inputFlags{cost: true}
 	var out, keyFile string
 	var redact bool
 	c := &cobra.Command{

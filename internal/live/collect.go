@@ -28,12 +28,15 @@ type Options struct {
 	Parallel int
 	// Timeout bounds one request; a minute when 0.
 	Timeout time.Duration
+	// Cost reads the kinds that no verdict depends on too, only the number of nodes (snapshot.KindInfo.CostOnly). Without it they
+	// are Hidden in the snapshot.
+	Cost bool
 	// Progress, when set, is told after each kind how many of all are read. It is called from one
 	// goroutine at a time.
 	Progress func(read, all int)
 }
 
-// Collect lists every kind of snapshot.Kinds that the cluster serves and this user may list. It only reads.
+// Collect lists every kind of snapshot.Kinds (see Options.Cost) that the cluster serves and this user may list. It only reads.
 // A kind that may not be listed, or whose listing fails, is Hidden in the snapshot; one that is not served
 // is NotServed. An error means that nothing can be said: the cluster is out of reach or refuses the credentials.
 func Collect(ctx context.Context, cluster *Cluster, opts Options) (*snapshot.Snapshot, error) {
@@ -123,6 +126,9 @@ func (c *collector) run(ctx context.Context, served *served) error {
 
 // list reads one kind, in all namespaces or in those asked for.
 func (c *collector) list(ctx context.Context, kind snapshot.KindInfo, served *served) listing {
+	if kind.CostOnly && !c.opts.Cost {
+		return listing{knowledge: &snapshot.Knowledge{State: snapshot.Hidden, Reason: "not read: no verdict depends on it"}}
+	}
 	version, known := served.version(kind)
 	if known != nil {
 		return listing{knowledge: known}

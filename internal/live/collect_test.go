@@ -31,7 +31,7 @@ func collect(t *testing.T, a *apiServer, opts live.Options) *snapshot.Snapshot {
 
 func TestCollectReadsAllPagesOfEveryKind(t *testing.T) {
 	a := serve(t, namespacesAndPods(25))
-	s := collect(t, a, live.Options{PageSize: 10})
+	s := collect(t, a, live.Options{PageSize: 10, Cost: true})
 	if n := len(snapshot.All[*snapshot.Pod](s)); n != 25 {
 		t.Errorf("%d pods of 25", n)
 	}
@@ -59,10 +59,27 @@ func TestCollectOnlyReadsAndNeverAsksForSecrets(t *testing.T) {
 	}
 }
 
+func TestCollectReadsWhatOnlyCostDependsOnWhenAsked(t *testing.T) {
+	a := serve(t, namespacesAndPods(3))
+	pv := snapshot.Kind{Kind: "PersistentVolume"}
+	s := collect(t, a, live.Options{})
+	if k := s.Knowledge(pv); k.State != snapshot.Hidden || len(s.Unknown()) != 0 {
+		t.Errorf("not asked for: %+v; unknown to verdicts: %v", k, s.Unknown())
+	}
+	for _, r := range a.requests {
+		if strings.Contains(r, "persistentvolume") {
+			t.Errorf("request %s", r)
+		}
+	}
+	if k := collect(t, a, live.Options{Cost: true}).Knowledge(pv); k.State != snapshot.Known {
+		t.Errorf("asked for: %+v", k)
+	}
+}
+
 func TestCollectAgreesWithTheFilesTheClusterWasMadeOf(t *testing.T) {
 	a := serve(t, namespacesAndPods(7))
 	var live_, files strings.Builder
-	if err := snapshot.WriteArchive(&live_, snapshot.Redact(collect(t, a, live.Options{PageSize: 2}), nil)); err != nil {
+	if err := snapshot.WriteArchive(&live_, snapshot.Redact(collect(t, a, live.Options{PageSize: 2, Cost: true}), nil)); err != nil {
 		t.Fatal(err)
 	}
 	if err := snapshot.WriteArchive(&files, snapshot.Redact(a.objects, nil)); err != nil {
@@ -207,7 +224,7 @@ func TestCollectStopsWhenAsked(t *testing.T) {
 	}
 }
 
-func TestRequiredRoleListsEveryKindAndNothingElse(t *testing.T) {
+func TestRequiredRoleListsWhatVerdictsNeedAndNothingElse(t *testing.T) {
 	granted := map[string]bool{}
 	for _, rule := range live.RequiredRole().Rules {
 		if len(rule.Verbs) != 1 || rule.Verbs[0] != "list" || len(rule.APIGroups) != 1 {
@@ -217,12 +234,17 @@ func TestRequiredRoleListsEveryKindAndNothingElse(t *testing.T) {
 			granted[rule.APIGroups[0]+"/"+r] = true
 		}
 	}
+	needed := 0
 	for _, k := range snapshot.Kinds() {
+		if k.CostOnly {
+			continue
+		}
+		needed++
 		if !granted[k.Group+"/"+k.Resource] {
 			t.Errorf("%s may not be listed", k.Resource)
 		}
 	}
-	if len(granted) != len(snapshot.Kinds()) || granted["/secrets"] {
+	if len(granted) != needed || granted["/secrets"] || granted["/persistentvolumes"] {
 		t.Errorf("granted: %v", granted)
 	}
 }

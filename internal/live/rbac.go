@@ -8,13 +8,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// RequiredRole is the ClusterRole that Collect needs: to list every kind of a snapshot, and nothing else.
+// RequiredRole is the ClusterRole that Collect needs for an audit: to list every kind that a verdict depends on, and nothing else.
 // There is no watch, no write and no Secret in it. Discovery is granted to every user by Kubernetes'
 // own system:discovery role.
 func RequiredRole() *rbacv1.ClusterRole {
 	byGroup := map[string][]string{}
 	var groups []string
 	for _, k := range snapshot.Kinds() {
+		if k.CostOnly {
+			continue
+		}
 		if byGroup[k.Group] == nil {
 			groups = append(groups, k.Group)
 		}

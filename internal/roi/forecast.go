@@ -287,6 +287,10 @@ func (f *Forecast) nodesRung() Rung {
 	}
 	dr := Known(float64(n.Drained), "nodes", fmt.Sprintf("simulation: cluster-autoscaler's rule where pods run now, %d removable before and %d after, %d blocked",
 		len(n.DrainBefore.Removed), len(n.DrainAfter.Removed), len(n.DrainAfter.Blocked)), "preferred (soft) rules, priorities, HPA reactions")
+	if v := n.ReplaceAfter.VolumesUnknown; v > 0 {
+		left := fmt.Sprintf("where the volumes of %d pods can be used: they are kept in their zone", v)
+		rep.LeftOut, dr.LeftOut = append(rep.LeftOut, left), append(dr.LeftOut, left)
+	}
 	r.Lines = []Line{{"replace", rep}, {"drain", dr},
 		{"not due to the change: slack that packing afresh would find today", Known(float64(n.PackingAlone), "nodes", "simulation")}}
 	return r

@@ -1,6 +1,7 @@
 package roi
 
 import (
+	"maps"
 	"sort"
 	"strings"
 
@@ -23,9 +24,11 @@ type NodeGroup struct {
 	Name         string
 	InstanceType string
 	// Count is how many nodes it has now.
-	Count       int
-	Zones       []string
-	Labels      map[string]string // those that all its nodes share, without host name and zone
+	Count  int
+	Zones  []string
+	Labels map[string]string // those that all its nodes share, without host name and zone
+	// ZoneLabels are those that all its nodes in a zone share; a cloud's volumes may name the zone by a label of their own.
+	ZoneLabels  map[string]map[string]string
 	Taints      []corev1.Taint
 	Allocatable Resources // the smallest of its nodes
 	MaxPods     int
@@ -43,9 +46,9 @@ func (g *NodeGroup) template(zone string) *corev1.Node {
 	if n := g.cache[zone]; n != nil {
 		return n
 	}
-	l := make(map[string]string, len(g.Labels)+1)
-	for k, v := range g.Labels {
-		l[k] = v
+	l := maps.Clone(g.ZoneLabels[zone])
+	if l == nil {
+		l = map[string]string{}
 	}
 	if zone != "" {
 		l[corev1.LabelTopologyZone] = zone
@@ -100,7 +103,7 @@ func nodeGroups(c Cluster) ([]NodeGroup, map[string]int) {
 			i = len(groups)
 			index[k] = i
 			groups = append(groups, NodeGroup{Name: k, InstanceType: n.Labels[corev1.LabelInstanceTypeStable],
-				Labels: copyLabels(n.Labels), Allocatable: allocatable(n), MaxPods: maxPods(n)})
+				Labels: ownLabels(n), ZoneLabels: map[string]map[string]string{}, Allocatable: allocatable(n), MaxPods: maxPods(n)})
 			for _, t := range n.Spec.Taints {
 				if permanent(t) {
 					groups[i].Taints = append(groups[i].Taints, t)
@@ -111,15 +114,15 @@ func nodeGroups(c Cluster) ([]NodeGroup, map[string]int) {
 		g := &groups[i]
 		g.Count++
 		of[n.Name] = i
-		zonesOf[i][n.Labels[corev1.LabelTopologyZone]] = true
+		zone := n.Labels[corev1.LabelTopologyZone]
+		if !zonesOf[i][zone] {
+			zonesOf[i][zone], g.ZoneLabels[zone] = true, ownLabels(n)
+		}
 		a := allocatable(n)
 		g.Allocatable = Resources{min(g.Allocatable.CPUMilli, a.CPUMilli), min(g.Allocatable.MemoryBytes, a.MemoryBytes)}
 		g.MaxPods = min(g.MaxPods, maxPods(n))
-		for k, v := range g.Labels {
-			if n.Labels[k] != v {
-				delete(g.Labels, k)
-			}
-		}
+		keepShared(g.Labels, n.Labels)
+		keepShared(g.ZoneLabels[zone], n.Labels)
 	}
 	for i := range groups {
 		for z := range zonesOf[i] {
@@ -194,12 +197,18 @@ func maxPods(n *corev1.Node) int {
 	return 110 // the kubelet's default
 }
 
-func copyLabels(in map[string]string) map[string]string {
-	out := make(map[string]string, len(in))
-	for k, v := range in {
-		if k != corev1.LabelHostname && k != corev1.LabelTopologyZone {
+// ownLabels are the labels of a node that a new one of its group may have too: not zone, host name, or another label with the node's name.
+func ownLabels(n *corev1.Node) map[string]string {
+	out := make(map[string]string, len(n.Labels))
+	for k, v := range n.Labels {
+		if k != corev1.LabelHostname && k != corev1.LabelTopologyZone && v != n.Name {
 			out[k] = v
 		}
 	}
 	return out
+}
+
+// keepShared removes from labels what other has not.
+func keepShared(labels, other map[string]string) {
+	maps.DeleteFunc(labels, func(k, v string) bool { return other[k] != v })
 }

@@ -130,16 +130,48 @@ func (p *packer) fits(it *item, b *bin) (zones, bool) {
 		}
 	}
 	podZones := p.admits(it.shape, b.group) // a volume's zone does not change which zones a rule counts
+	byZone := false
 	for i, r := range it.shape.owned {
-		if z = r.narrow(p, b, z, podZones, it.shape.selfMatch[i]); z == 0 {
+		if z = r.allows(p, b, z, podZones, it.shape.selfMatch[i]); z == 0 {
 			return 0, false
 		}
+		byZone = byZone || r.key == corev1.LabelTopologyZone
+	}
+	if byZone {
+		z = p.oneOf(z, it.shape)
 	}
 	return z, true
 }
 
+// oneOf picks the zone of a pod that has rules by zone, since none can count it before its zone is settled: where its spread rules count least,
+// any of those where they are equal.
+func (p *packer) oneOf(z zones, sh *shape) zones {
+	names := p.names(z)
+	if len(names) == 1 {
+		return z
+	}
+	least := names[:0]
+	low := 0
+	for _, n := range names {
+		count := 0
+		for _, r := range sh.owned {
+			if r.kind == spread && r.key == corev1.LabelTopologyZone {
+				count += r.matched[n]
+			}
+		}
+		if len(least) == 0 || count < low {
+			least, low = append(least[:0], n), count
+		} else if count == low {
+			least = append(least, n)
+		}
+	}
+	return p.zoneBit[least[p.choose(len(least))]]
+}
+
 func (p *packer) commit(it *item, b *bin, z zones) {
-	b.zones = z
+	if b.zones != z {
+		p.restrict(b, z)
+	}
 	b.free = b.free.Minus(it.need)
 	b.slots--
 	b.pods++
@@ -153,6 +185,30 @@ func (p *packer) commit(it *item, b *bin, z zones) {
 	p.count(it, b, +1)
 }
 
+// restrict narrows a bin to some of its zones and counts its pods anew where zones matter: those whose zone was open are in one now,
+// and no longer in the others.
+func (p *packer) restrict(b *bin, z zones) {
+	for _, it := range b.members {
+		p.countIn(it, b, corev1.LabelTopologyZone, -1)
+	}
+	b.zones = z
+	for _, it := range b.members {
+		p.countIn(it, b, corev1.LabelTopologyZone, +1)
+	}
+}
+
+// settle decides the zone of every bin that has several left, and tells whether there was one.
+func (p *packer) settle() bool {
+	any := false
+	for _, b := range p.bins {
+		if names := p.names(b.zones); len(names) > 1 {
+			p.restrict(b, p.zoneBit[names[p.choose(len(names))]])
+			any = true
+		}
+	}
+	return any
+}
+
 // remove takes every item off a bin.
 func (p *packer) remove(b *bin) []*item {
 	out := b.members
@@ -164,14 +220,20 @@ func (p *packer) remove(b *bin) []*item {
 }
 
 // count records where the item stands in every rule that sees it.
-func (p *packer) count(it *item, b *bin, by int) {
+func (p *packer) count(it *item, b *bin, by int) { p.countIn(it, b, "", by) }
+
+// countIn does so for the rules of one topology key, of all when it is empty.
+func (p *packer) countIn(it *item, b *bin, key string, by int) {
 	for _, r := range it.shape.matches {
+		if key != "" && r.key != key {
+			continue
+		}
 		for _, d := range p.domains(r, b) {
 			r.matched[d] += by
 		}
 	}
 	for _, r := range it.shape.owned {
-		if r.kind == antiAffinity {
+		if r.kind == antiAffinity && (key == "" || r.key == key) {
 			for _, d := range p.domains(r, b) {
 				r.owners[d] += by
 			}
@@ -214,124 +276,6 @@ func (p *packer) maskOf(names []string) zones {
 		z |= p.zoneBit[n]
 	}
 	return z
-}
-
-// withoutOwners drops the zones (or, by node or label, the whole bin) where a pod repels the item.
-func (r *rule) withoutOwners(p *packer, b *bin, z zones) zones {
-	if r.key == corev1.LabelTopologyZone {
-		for _, n := range p.names(z) {
-			if r.owners[n] > 0 {
-				z &^= p.zoneBit[n]
-			}
-		}
-		return z
-	}
-	for _, d := range p.domains(r, b) {
-		if r.owners[d] > 0 {
-			return 0
-		}
-	}
-	return z
-}
-
-// narrow applies a rule the item states and returns the zones that remain, none when it forbids the bin.
-func (r *rule) narrow(p *packer, b *bin, z, podZones zones, self bool) zones {
-	if r.key == corev1.LabelTopologyZone {
-		return r.narrowZone(p, z, podZones, self)
-	}
-	d := p.domains(r, b)
-	if len(d) == 0 {
-		return 0 // nodes without the key are not eligible
-	}
-	n := r.matched[d[0]]
-	ok := false
-	switch r.kind {
-	case antiAffinity:
-		ok = n == 0
-	case affinity:
-		ok = n > 0 || self && total(r.matched) == 0
-	case spread:
-		if self {
-			n++
-		}
-		low := 0
-		if r.key != corev1.LabelHostname {
-			low = lowest(r.matched)
-		}
-		ok = n-low <= r.maxSkew // a new node is always an empty domain, so by host the minimum is zero
-	}
-	if !ok {
-		return 0
-	}
-	return z
-}
-
-func (r *rule) narrowZone(p *packer, z, podZones zones, self bool) zones {
-	candidates := p.names(z)
-	switch r.kind {
-	case antiAffinity:
-		for _, n := range candidates {
-			if r.matched[n] > 0 {
-				z &^= p.zoneBit[n]
-			}
-		}
-		return z
-	case affinity:
-		var seen zones
-		for _, n := range p.names(podZones) {
-			if r.matched[n] > 0 {
-				seen |= p.zoneBit[n]
-			}
-		}
-		if seen == 0 && self && z != 0 { // the first of its kind chooses: any zone will do
-			return p.zoneBit[candidates[p.choose(len(candidates))]]
-		}
-		return z & seen
-	}
-	low, domains := -1, 0
-	for _, n := range p.names(podZones) {
-		domains++
-		if c := r.matched[n]; low < 0 || c < low {
-			low = c
-		}
-	}
-	if low < 0 || r.minDomains > domains {
-		low = 0
-	}
-	best, bestCount := zones(0), 0
-	first := 0
-	if len(candidates) > 1 {
-		first = p.choose(len(candidates))
-	}
-	for i := range candidates {
-		n := candidates[(i+first)%len(candidates)]
-		c := r.matched[n]
-		if self {
-			c++
-		}
-		if c-low <= r.maxSkew && (best == 0 || c < bestCount) {
-			best, bestCount = p.zoneBit[n], c
-		}
-	}
-	return best
-}
-
-func total(m map[string]int) int {
-	n := 0
-	for _, v := range m {
-		n += v
-	}
-	return n
-}
-
-func lowest(m map[string]int) int {
-	low := -1
-	for _, v := range m {
-		if low < 0 || v < low {
-			low = v
-		}
-	}
-	return max(low, 0)
 }
 
 // admits is the set of zones in which a node of the group accepts the shape: selector, node affinity and taints.

@@ -22,6 +22,8 @@ type Packing struct {
 	Unplaced []string `json:"unplaced,omitempty"`
 	// Pending counts pods that have no node now and are left out.
 	Pending int `json:"pending,omitempty"`
+	// VolumesUnknown counts pods with volumes that were not read; they stay in the zone where they run.
+	VolumesUnknown int `json:"volumesUnknown,omitempty"`
 	// Binding is the resource that decides how many nodes are needed: cpu, memory, pods, or placement rules.
 	Binding string `json:"binding"`
 	// Full is each resource's share of allocatable that the packed pods hold.
@@ -85,17 +87,17 @@ func ReplaceInOrder(c Cluster, change Change) Packing {
 
 // replacement is a cluster made ready to be packed again and again.
 type replacement struct {
-	p       *packer
-	groups  []NodeGroup
-	items   []*item
-	pending int
+	p      *packer
+	groups []NodeGroup
+	items  []*item
+	left   leftOut
 }
 
 func newReplacement(c Cluster, change Change) *replacement {
 	groups, of := nodeGroups(c)
 	addAmbient(groups, change)
-	p, items, pending := prepare(c, change, groups, of)
-	return &replacement{p, groups, items, pending}
+	p, items, left := prepare(c, change, groups, of)
+	return &replacement{p, groups, items, left}
 }
 
 // shuffle puts items in the order of packing, equal ones by a hash of seed and name.
@@ -119,7 +121,7 @@ func (r *replacement) shuffle(seed uint64) {
 // pack places the items in their present order.
 func (r *replacement) pack(seed uint64) Packing {
 	r.p.reset(seed)
-	out := Packing{Pending: r.pending, ByGroup: make([]GroupCount, len(r.groups))}
+	out := Packing{Pending: r.left.pending, VolumesUnknown: r.left.volumes, ByGroup: make([]GroupCount, len(r.groups))}
 	kept := map[string]int{}
 	for _, it := range r.p.placeAll(r.items) {
 		out.Unplaced = append(out.Unplaced, it.name)
@@ -152,7 +154,10 @@ func (p *packer) placeAll(items []*item) []*item {
 	for len(queue) > 0 {
 		it := queue[0]
 		if lastLen[it] == len(queue) {
-			return queue
+			if !p.settle() {
+				return queue
+			}
+			clear(lastLen) // what waits for a pod in its zone may find one now
 		}
 		queue = queue[1:]
 		if !p.place(it) {
@@ -181,8 +186,14 @@ func addAmbient(groups []NodeGroup, change Change) {
 	}
 }
 
+// leftOut counts pods that are not simulated, or not as they are.
+type leftOut struct {
+	pending int // without a node
+	volumes int // with volumes that were not read
+}
+
 // prepare interns shapes, makes the items (pods that are placed, waypoints that the change adds) and an empty packer.
-func prepare(c Cluster, change Change, groups []NodeGroup, of map[string]int) (_ *packer, _ []*item, pending int) {
+func prepare(c Cluster, change Change, groups []NodeGroup, of map[string]int) (*packer, []*item, leftOut) {
 	p := &packer{groups: groups, zoneBit: map[string]zones{}, shapes: newShapes(c.NamespaceLabels), allowed: map[*shape][]zones{}}
 	for _, g := range groups {
 		for _, z := range g.Zones {
@@ -196,6 +207,8 @@ func prepare(c Cluster, change Change, groups []NodeGroup, of map[string]int) (_
 	for _, n := range c.Nodes {
 		nodeZone[n.Name] = n.Labels[corev1.LabelTopologyZone]
 	}
+	var left leftOut
+	volumes := newVolumes(c)
 	items := make([]*item, 0, len(c.Pods))
 	for _, pod := range c.Pods {
 		if pod.Finished() || perNode(pod.Object) {
@@ -203,20 +216,21 @@ func prepare(c Cluster, change Change, groups []NodeGroup, of map[string]int) (_
 		}
 		g, ok := of[pod.Object.Spec.NodeName]
 		if !ok {
-			pending++
+			left.pending++
 			continue
 		}
-		it := &item{shape: p.shapes.of(pod.Object), need: change.after(pod), group: g, zone: ^zones(0),
+		it := &item{shape: p.shapes.of(pod.Object), need: change.after(pod), group: g,
 			name: pod.Object.Namespace + "/" + pod.Object.Name, node: pod.Object.Spec.NodeName,
 			born: pod.Object.CreationTimestamp.Time, uid: string(pod.Object.UID)}
-		if hasVolumeClaim(pod.Object) { // most volumes live in one zone
-			it.zone = p.zoneBit[nodeZone[it.node]]
+		var known bool
+		if it.zone, known = volumes.zonesOf(pod.Object, p, p.zoneBit[nodeZone[it.node]]); !known {
+			left.volumes++
 		}
 		items = append(items, it)
 	}
 	items = append(items, p.waypointItems(change)...)
 	p.shapes.link()
-	return p, items, pending
+	return p, items, left
 }
 
 // waypointItems are the pods of planned waypoints. They go to the largest group without taints, where such a Deployment
@@ -249,15 +263,6 @@ func (p *packer) waypointItems(change Change) []*item {
 		}
 	}
 	return out
-}
-
-func hasVolumeClaim(pod *corev1.Pod) bool {
-	for _, v := range pod.Spec.Volumes {
-		if v.PersistentVolumeClaim != nil || v.Ephemeral != nil {
-			return true
-		}
-	}
-	return false
 }
 
 // sortBySize sorts by falling CPU, then memory; equal items keep their order.

@@ -90,6 +90,9 @@ type Cluster struct {
 	Pods    []Pod
 	Nodes   []*corev1.Node
 	Budgets []*policyv1.PodDisruptionBudget
+	// Claims and Volumes tie pods to zones.
+	Claims  []*corev1.PersistentVolumeClaim
+	Volumes []*corev1.PersistentVolume
 	// NamespaceLabels resolve namespaceSelector in affinity terms.
 	NamespaceLabels map[string]map[string]string
 }

@@ -109,7 +109,9 @@ func (d *podDecoder) spec(pod *Pod, text []byte) (err error) {
 		case string(key) == "containers", string(key) == "initContainers":
 			d.key(key)
 			err = d.containers(part)
-		case string(key) != "hostname" && string(key) != "volumes" && string(key) != "ephemeralContainers" && string(key) != "imagePullSecrets":
+		case string(key) == "volumes":
+			pod.Claims, err = claimsIn(part)
+		case string(key) != "hostname" && string(key) != "ephemeralContainers" && string(key) != "imagePullSecrets":
 			d.key(key)
 			d.buf = append(d.buf, part...)
 		}

@@ -34,6 +34,8 @@ type KindInfo struct {
 	Namespaced bool
 	// Optional kinds come with a CRD that a healthy cluster may lack.
 	Optional bool
+	// CostOnly kinds are those that no verdict depends on, only the number of nodes.
+	CostOnly bool
 	// New returns an empty object of the kind's Go type.
 	New func() Object
 
@@ -51,6 +53,12 @@ func kind[T any, P interface {
 		New:    func() Object { return P(new(T)) },
 		goType: reflect.TypeFor[P](), newList: newList[P],
 	}
+}
+
+// costOnly marks a kind that no verdict depends on.
+func costOnly(k KindInfo) KindInfo {
+	k.CostOnly = true
+	return k
 }
 
 const (
@@ -76,6 +84,8 @@ var kinds = []KindInfo{
 	kind[batchv1.CronJob]("batch", "CronJob", "cronjobs", true, false, "v1"),
 	kind[autoscalingv2.HorizontalPodAutoscaler]("autoscaling", "HorizontalPodAutoscaler", "horizontalpodautoscalers", true, false, "v2"),
 	kind[policyv1.PodDisruptionBudget]("policy", "PodDisruptionBudget", "poddisruptionbudgets", true, false, "v1"),
+	costOnly(kind[corev1.PersistentVolumeClaim]("", "PersistentVolumeClaim", "persistentvolumeclaims", true, false, "v1")),
+	costOnly(kind[corev1.PersistentVolume]("", "PersistentVolume", "persistentvolumes", false, false, "v1")),
 	kind[k8snetv1.NetworkPolicy]("networking.k8s.io", "NetworkPolicy", "networkpolicies", true, false, "v1"),
 	kind[admissionv1.MutatingWebhookConfiguration]("admissionregistration.k8s.io", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", false, false, "v1"),
 

@@ -22,7 +22,9 @@ type Pod struct {
 	Spec *corev1.PodSpec
 	// NodeName is spec.nodeName.
 	NodeName string
-	Status   PodStatus
+	// Claims are the volumes that may tie the pod to a zone; see onlyClaims.
+	Claims []corev1.Volume
+	Status PodStatus
 }
 
 // PodStatus is what verdicts and reports depend on.
@@ -40,6 +42,7 @@ type PodStatus struct {
 func podOf(full *corev1.Pod) *Pod {
 	delete(full.Annotations, corev1.LastAppliedConfigAnnotation)
 	full.Spec.Hostname = ""
+	claims := onlyClaims(full.Spec.Volumes)
 	stripPodSpec(&full.Spec)
 	p := &Pod{
 		ObjectMeta: metav1.ObjectMeta{
@@ -47,8 +50,8 @@ func podOf(full *corev1.Pod) *Pod {
 			CreationTimestamp: full.CreationTimestamp, DeletionTimestamp: full.DeletionTimestamp,
 			Labels: full.Labels, Annotations: full.Annotations, OwnerReferences: full.OwnerReferences,
 		},
-		NodeName: full.Spec.NodeName,
-		Status:   PodStatus{Phase: full.Status.Phase, PodIP: full.Status.PodIP},
+		NodeName: full.Spec.NodeName, Claims: claims,
+		Status: PodStatus{Phase: full.Status.Phase, PodIP: full.Status.PodIP},
 	}
 	full.Spec.NodeName = ""
 	spec := full.Spec // a copy, so that the rest of the pod can go
@@ -76,7 +79,7 @@ func (p *Pod) Core() *corev1.Pod {
 		Spec:       *p.Spec,
 		Status:     corev1.PodStatus{Phase: p.Status.Phase, PodIP: p.Status.PodIP, PodIPs: p.Status.PodIPs},
 	}
-	out.Spec.NodeName = p.NodeName
+	out.Spec.NodeName, out.Spec.Volumes = p.NodeName, p.Claims
 	if p.Status.Ready != "" {
 		out.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: p.Status.Ready, LastTransitionTime: p.Status.ReadySince}}
 	}
@@ -96,6 +99,10 @@ func (p *Pod) DeepCopyObject() runtime.Object {
 	out := *p
 	p.ObjectMeta.DeepCopyInto(&out.ObjectMeta)
 	out.Spec = p.Spec.DeepCopy()
+	out.Claims = slices.Clone(p.Claims)
+	for i := range out.Claims {
+		out.Claims[i] = *p.Claims[i].DeepCopy()
+	}
 	out.Status.PodIPs = slices.Clone(p.Status.PodIPs)
 	return &out
 }

@@ -211,11 +211,11 @@ func unreadable(p Problem) Knowledge {
 	return Knowledge{State: Hidden, Reason: "an object could not be read: " + p.String()}
 }
 
-// Unknown returns the kinds whose state is not Known, in the order of Kinds.
+// Unknown returns the kinds whose state is not Known and that verdicts depend on, in the order of Kinds.
 func (s *Snapshot) Unknown() []Kind {
 	var out []Kind
 	for _, info := range kinds {
-		if s.Knowledge(info.Kind).State != Known {
+		if !info.CostOnly && s.Knowledge(info.Kind).State != Known {
 			out = append(out, info.Kind)
 		}
 	}

@@ -27,6 +27,10 @@ func strip(o Object) {
 		if metav1.GetControllerOf(o) != nil { // its owner has the template, and there are ten old ones to a Deployment
 			o.Spec.Template.Spec = corev1.PodSpec{}
 		}
+	case *corev1.PersistentVolume:
+		stripVolume(o)
+	case *corev1.PersistentVolumeClaim:
+		stripClaim(o)
 	case *corev1.Node:
 		o.Status.Images, o.Status.VolumesInUse, o.Status.VolumesAttached = nil, nil, nil
 	}
