@@ -164,3 +164,24 @@ func (g generated) reordered(order uint64) generated {
 	}
 	return g
 }
+
+// withVolumes gives every pod of each workload that has no rule by zone a volume in one of the zones, in turn, as a StatefulSet's pods have them.
+func (g generated) withVolumes() generated {
+	pods := g.cluster.Pods
+	g.cluster.Pods = nil
+	for i, p := range pods {
+		if spec := p.Object.Spec; len(spec.TopologySpreadConstraints) == 0 && spec.NodeSelector[corev1.LabelTopologyZone] == "" && p.Object.Namespace == "shop" {
+			p.Object = p.Object.DeepCopy()
+			claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "data-" + p.Object.Name}}
+			claim.Spec.VolumeName = "pv-" + p.Object.Name
+			p.Object.Spec.Volumes = []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{
+				PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim.Name}}}}
+			pv := &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: claim.Spec.VolumeName}}
+			pv.Spec.NodeAffinity = &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{
+				MatchExpressions: []corev1.NodeSelectorRequirement{{Key: corev1.LabelTopologyZone, Operator: corev1.NodeSelectorOpIn, Values: []string{zones[i%3]}}}}}}}
+			g.cluster.Claims, g.cluster.Volumes = append(g.cluster.Claims, claim), append(g.cluster.Volumes, pv)
+		}
+		g.cluster.Pods = append(g.cluster.Pods, p)
+	}
+	return g
+}

@@ -38,7 +38,7 @@ func nodesOf(g generated, change roi.Change, ambient []*corev1.Pod) (int, error)
 		return 0, fmt.Errorf("karpenter's topology: %w", err)
 	}
 	daemons := append(append([]*corev1.Pod(nil), g.daemons...), ambient...)
-	s := scheduling.NewScheduler(ctx, client, pools, cluster, nil, topology, its, daemons, events.NewRecorder(&record.FakeRecorder{}), clk, nil)
+	s := scheduling.NewScheduler(ctx, client, pools, cluster, nil, topology, its, daemons, events.NewRecorder(&record.FakeRecorder{}), clk, g.volumeZones(pods))
 	res, err := s.Solve(ctx, pods)
 	if err != nil {
 		return 0, fmt.Errorf("karpenter's scheduler: %w", err)
@@ -69,6 +69,23 @@ func (g generated) nodePools() ([]*v1.NodePool, map[string][]*cloudprovider.Inst
 		its[p.name] = []*cloudprovider.InstanceType{it}
 	}
 	return pools, its
+}
+
+// volumeZones are what Karpenter's volume topology finds out by asking the API: where the volumes of each pod are. It removes
+// the volumes from the pods, so that the scheduler does not look for their claims.
+func (g generated) volumeZones(pods []*corev1.Pod) map[types.UID][]karpsched.Requirements {
+	affinity := map[string]corev1.NodeSelectorRequirement{}
+	for i, claim := range g.cluster.Claims {
+		affinity[claim.Name] = g.cluster.Volumes[i].Spec.NodeAffinity.Required.NodeSelectorTerms[0].MatchExpressions[0]
+	}
+	out := map[types.UID][]karpsched.Requirements{}
+	for _, p := range pods {
+		for _, v := range p.Spec.Volumes {
+			out[p.UID] = []karpsched.Requirements{karpsched.NewNodeSelectorRequirements(affinity[v.PersistentVolumeClaim.ClaimName])}
+		}
+		p.Spec.Volumes = nil
+	}
+	return out
 }
 
 // pending are the pods to place, after the change and without the nodes they are on. They are copies: Karpenter writes to its pods.

@@ -61,6 +61,14 @@ func TestSimulatorIsWithinOneNodeOfKarpenter(t *testing.T) {
 	}
 }
 
+// TestZonalVolumesNeedTheNodesThatKarpenterSays asks of three of the clusters what they need once most pods have a volume in a zone.
+func TestZonalVolumesNeedTheNodesThatKarpenterSays(t *testing.T) {
+	for _, seed := range []uint64{3, 5, 7} {
+		g := generate(seed, sizes[seed-1]).withVolumes()
+		compare(t, fmt.Sprintf("seed %d with %d volumes", seed, len(g.cluster.Volumes)), g, roi.Change{}, nil, fewest)
+	}
+}
+
 func compare(t *testing.T, name string, g generated, change roi.Change, ambient []*corev1.Pod, atLeast int) {
 	t.Helper()
 	answer := roi.Replace(g.cluster, change)
