@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -187,25 +188,28 @@ func coverage(d metric.Dump) []roi.Gap {
 	return gaps
 }
 
-// usage joins CPU and memory by pod.
+// usageOf is each pod's mean over the instants at which it was seen.
 func usageOf(d metric.Dump) map[string]roi.Use {
 	out := map[string]roi.Use{}
-	each := func(name string, set func(*roi.Use, float64)) {
-		r := d.Result(name)
-		if !r.Usable() {
-			return
-		}
-		for _, s := range r.Series {
-			if v, ok := s.Last(); ok {
-				k := s.Labels["namespace"] + "/" + s.Labels["pod"]
-				u := out[k]
-				set(&u, v)
-				out[k] = u
-			}
-		}
+	r := d.Result("proxy_usage")
+	if !r.Usable() {
+		return out
 	}
-	each("proxy_cpu", func(u *roi.Use, v float64) { u.CPU, u.HasCPU = v, true })
-	each("proxy_memory", func(u *roi.Use, v float64) { u.Memory, u.HasMemory = v, true })
+	for _, s := range r.Series {
+		v, ok := s.Mean()
+		if !ok {
+			continue
+		}
+		k := s.Labels["namespace"] + "/" + s.Labels["pod"]
+		u := out[k]
+		switch s.Labels["resource"] {
+		case "cpu":
+			u.CPU, u.HasCPU = v, true
+		case "memory":
+			u.Memory, u.HasMemory = v, true
+		}
+		out[k] = u
+	}
 	return out
 }
 
@@ -251,8 +255,8 @@ func meshPodsFromMetrics(d metric.Dump) []roi.MeshPod {
 // edgeOf puts the edge series of each namespace together.
 func edgeOf(d metric.Dump, modes map[string]roi.Mode) []roi.EdgeSeries {
 	by := map[string]*roi.EdgeSeries{}
-	var order []string
-	each := func(name string, set func(*roi.EdgeSeries, []roi.Hourly)) {
+	failed := map[string]map[int64]float64{}
+	each := func(name string, set func(*roi.EdgeSeries, metric.Series)) {
 		r := d.Result(name)
 		if !r.Usable() {
 			return
@@ -267,23 +271,46 @@ func edgeOf(d metric.Dump, modes map[string]roi.Mode) []roi.EdgeSeries {
 				if by[ns].Mode == "" {
 					by[ns].Mode = "unknown"
 				}
-				order = append(order, ns)
 			}
-			h := make([]roi.Hourly, len(s.Points))
-			for i, p := range s.Points {
-				h[i] = roi.Hourly{T: p.T, V: p.V}
-			}
-			set(by[ns], h)
+			set(by[ns], s)
 		}
 	}
-	each("edge_p50", func(e *roi.EdgeSeries, h []roi.Hourly) { e.P50 = h })
-	each("edge_p99", func(e *roi.EdgeSeries, h []roi.Hourly) { e.P99 = h })
-	each("edge_requests", func(e *roi.EdgeSeries, h []roi.Hourly) { e.RPS = h })
-	each("edge_errors", func(e *roi.EdgeSeries, h []roi.Hourly) { e.Errors = h })
-	slices.Sort(order)
-	out := make([]roi.EdgeSeries, 0, len(order))
-	for _, ns := range order {
-		out = append(out, *by[ns])
+	each("edge_latency", func(e *roi.EdgeSeries, s metric.Series) {
+		switch s.Labels["quantile"] {
+		case metric.P50:
+			e.P50 = hours(s)
+		case metric.P99:
+			e.P99 = hours(s)
+		}
+	})
+	each("edge_requests", func(e *roi.EdgeSeries, s metric.Series) {
+		switch s.Labels["result"] {
+		case metric.AllRequests:
+			e.RPS = hours(s)
+		case metric.FailedRequests:
+			failed[e.Namespace] = map[int64]float64{}
+			for _, p := range s.Points {
+				failed[e.Namespace][p.T] = p.V
+			}
+		}
+	})
+	out := make([]roi.EdgeSeries, 0, len(by))
+	for _, ns := range slices.Sorted(maps.Keys(by)) {
+		e := by[ns]
+		for _, h := range e.RPS {
+			if h.V > 0 { // no failure series where there was traffic means no failure
+				e.Errors = append(e.Errors, roi.Hourly{T: h.T, V: failed[ns][h.T] / h.V})
+			}
+		}
+		out = append(out, *e)
+	}
+	return out
+}
+
+func hours(s metric.Series) []roi.Hourly {
+	out := make([]roi.Hourly, len(s.Points))
+	for i, p := range s.Points {
+		out[i] = roi.Hourly{T: p.T, V: p.V}
 	}
 	return out
 }

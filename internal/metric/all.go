@@ -1,6 +1,6 @@
 package metric
 
-// MaxQueries is the most queries a report may send, whatever the size of the mesh.
+// MaxQueries is the most requests a collection may send over two weeks, whatever the size of the mesh.
 const MaxQueries = 20
 
 // All is the catalogue, in the order it is queried: cheap and telling first, so that a bad server is
@@ -9,17 +9,13 @@ func All() []Metric {
 	return []Metric{
 		presence,
 		nodeCount,
-		nodeAllocatable,
 		nodePrice,
+		edgeLatency, // the longest, so that nothing waits for it alone
 		podRole,
 		proxyRequests,
-		proxyCPU,
-		proxyMemory,
+		proxyUsage,
 		podStartup,
-		edgeP50,
-		edgeP99,
 		edgeRequests,
-		edgeErrors,
 		proxiedRequests,
 		istiodPushes,
 		zoneBytes,

@@ -29,6 +29,15 @@ func (s Series) Last() (float64, bool) {
 	return s.Points[len(s.Points)-1].V, true
 }
 
+// Mean is the mean of its values.
+func (s Series) Mean() (float64, bool) {
+	sum := 0.0
+	for _, p := range s.Points {
+		sum += p.V
+	}
+	return sum / float64(max(1, len(s.Points))), len(s.Points) > 0
+}
+
 // Result is the answer to one query.
 type Result struct {
 	Metric string   `json:"metric"`

@@ -10,62 +10,59 @@ import (
 // application or a prober) that is there before and after. A sidecar's reporter must never be set
 // against a waypoint's: they time different parts of the path, and L4 paths have no histogram at all.
 
-func edgeQuantile(name string, q float64) Metric {
-	return Metric{
-		Name: name, Unit: Milliseconds, Kind: Range, Step: time.Hour,
-		Doc: fmt.Sprintf("P%g latency by destination namespace, seen by an instrument that stays the same across the migration, hourly over the hour's own buckets",
-			q*100),
-		NoData:  "no series match the edge matcher: name the gateway, the application histogram or the probe with --edge",
-		Sources: []Source{IstioProxies},
-		Series:  []string{"istio_request_duration_milliseconds_bucket"},
-		Labels:  []string{"namespace"},
-		Query: func(p Params) string {
-			scale := ""
-			if p.LatencyScale != 1 {
-				scale = " * " + strconv.FormatFloat(p.LatencyScale, 'g', -1, 64)
-			}
-			return oneLine(p.byNamespace(fmt.Sprintf(`histogram_quantile(%g, sum by (le, %s) (rate(%s_bucket{%s}[1h])))%s`,
-				q, p.GroupBy, p.LatencyMetric, p.EdgeMatcher, scale)))
-		},
-	}
+// edgeSpan is how much of the window the edge is read over: every hour of the week once. Gateways' histograms are the
+// dearest series of all to read (each bucket of each service of each gateway pod at every scrape).
+const edgeSpan = 7 * 24 * time.Hour
+
+// Quantiles of the edge, as they stand in the quantile label.
+const (
+	P50 = "0.5"
+	P99 = "0.99"
+)
+
+// edgeLatency asks for buckets and computes the quantiles here: the server would have to read every bucket once for each.
+var edgeLatency = Metric{
+	Name: "edge_latency", Unit: Milliseconds, Kind: Range, Step: time.Hour, Span: edgeSpan,
+	Doc: "P50 and P99 latency by destination namespace, seen by an instrument that stays the same across the migration, hourly over the hour's own " +
+		"buckets, for the last seven days of the window at most",
+	NoData:  "no series match the edge matcher: name the gateway, the application histogram or the probe with --edge",
+	Sources: []Source{IstioProxies},
+	Series:  []string{"istio_request_duration_milliseconds_bucket"},
+	Labels:  []string{"namespace", "quantile"},
+	Query: func(p Params) string {
+		return p.byNamespace("le", fmt.Sprintf(`sum by (le, %s) (rate(%s_bucket{%s}[1h]))`, p.GroupBy, p.LatencyMetric, p.EdgeMatcher))
+	},
+	Reduce: func(p Params, in []Series) []Series {
+		return quantilesOf(in, []string{P50, P99}, p.LatencyScale)
+	},
 }
 
-var (
-	edgeP50 = edgeQuantile("edge_p50", 0.5)
-	edgeP99 = edgeQuantile("edge_p99", 0.99)
+// Values of the result label of edge_requests.
+const (
+	AllRequests    = "all"
+	FailedRequests = "failed"
 )
 
 var edgeRequests = Metric{
-	Name: "edge_requests", Unit: Requests, Kind: Range, Step: time.Hour,
-	Doc:     "requests per second by destination namespace, same instrument as the latency",
+	Name: "edge_requests", Unit: Requests, Kind: Range, Step: time.Hour, Span: edgeSpan,
+	Doc: "requests per second by destination namespace, same instrument and hours as the latency: all of them, and those that failed, " +
+		"where any did",
 	NoData:  "no series match the edge matcher; latency verdicts are then withheld",
 	Sources: []Source{IstioProxies},
 	Series:  []string{"istio_requests_total"},
-	Labels:  []string{"namespace"},
+	Labels:  []string{"namespace", "result"},
 	Query: func(p Params) string {
-		return p.byNamespace(fmt.Sprintf(`sum by (%s) (rate(%s{%s}[1h]))`, p.GroupBy, p.RequestsMetric, p.EdgeMatcher))
+		part := func(result, matcher string) string {
+			return fmt.Sprintf(`label_replace(sum by (%s) (rate(%s{%s}[1h])), "result", %q, "", "")`, p.GroupBy, p.RequestsMetric, matcher, result)
+		}
+		return p.byNamespace("result", part(AllRequests, p.EdgeMatcher)+` or `+part(FailedRequests, p.EdgeMatcher+","+p.ErrorMatcher))
 	},
 }
 
-var edgeErrors = Metric{
-	Name: "edge_errors", Unit: Ratio, Kind: Range, Step: time.Hour,
-	Doc:     "share of failed requests by destination namespace, same instrument; 0 where there was traffic and no error",
-	NoData:  "no requests at the edge in the window",
-	Sources: []Source{IstioProxies},
-	Series:  []string{"istio_requests_total"},
-	Labels:  []string{"namespace"},
-	Query: func(p Params) string {
-		all := fmt.Sprintf(`sum by (%s) (rate(%s{%s}[1h]))`, p.GroupBy, p.RequestsMetric, p.EdgeMatcher)
-		failed := fmt.Sprintf(`sum by (%s) (rate(%s{%s,%s}[1h]))`, p.GroupBy, p.RequestsMetric, p.EdgeMatcher, p.ErrorMatcher)
-		// No error series at all must read 0 where requests exist, and nothing where none do.
-		return p.byNamespace(fmt.Sprintf(`((%s) or (%s) * 0) / ((%s) > 0)`, failed, all, all))
-	},
-}
-
-// byNamespace renames the instrument's namespace label.
-func (p Params) byNamespace(expr string) string {
+// byNamespace renames the instrument's namespace label; the other label stays.
+func (p Params) byNamespace(other, expr string) string {
 	if p.GroupBy == "namespace" {
 		return expr
 	}
-	return fmt.Sprintf(`sum by (namespace) (label_replace(%s, "namespace", "$1", %q, "(.*)"))`, expr, p.GroupBy)
+	return fmt.Sprintf(`sum by (namespace, %s) (label_replace(%s, "namespace", "$1", %s, "(.*)"))`, other, expr, strconv.Quote(p.GroupBy))
 }

@@ -43,9 +43,11 @@ const (
 // Kind tells how a metric is asked for.
 type Kind string
 
-// Instant metrics are evaluated once, at the end of the window; range metrics at every step of it.
+// Instant metrics are evaluated once, at the end of the window; sampled ones at several instants spread over it;
+// range metrics at every step of it.
 const (
 	Instant Kind = "instant"
+	Sampled Kind = "sampled"
 	Range   Kind = "range"
 )
 
@@ -55,8 +57,11 @@ type Metric struct {
 	Name string
 	Unit Unit
 	Kind Kind
-	// Step is the resolution of a range metric.
-	Step time.Duration
+	// Step is the resolution of a range metric, and Span how much of the window, up to its end, it covers at most; zero
+	// means all.
+	Step, Span time.Duration
+	// Samples is at how many instants a sampled metric is evaluated.
+	Samples int
 	// Doc says what a value is; NoData what an empty answer means (never "zero" unless it says so).
 	Doc, NoData string
 	Sources     []Source
@@ -66,6 +71,8 @@ type Metric struct {
 	Labels []string
 	// Query renders the PromQL.
 	Query func(Params) string
+	// Reduce, when set, turns the server's series into the metric's own: what is cheaper to compute here than there.
+	Reduce func(Params, []Series) []Series
 }
 
 // Params fills in a query. The zero value is completed by Defaults.
@@ -121,14 +128,6 @@ func (p Params) Defaults() Params {
 
 // Window is the length of the window.
 func (p Params) Window() time.Duration { return p.End.Sub(p.Start) }
-
-// Points is how many points per series a range query of the given step returns over p's window.
-func (p Params) Points(step time.Duration) int {
-	if step <= 0 || p.End.Before(p.Start) {
-		return 0
-	}
-	return int(p.Window()/step) + 1
-}
 
 // span writes a duration as PromQL does, in the largest whole unit.
 func span(d time.Duration) string {

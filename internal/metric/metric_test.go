@@ -10,12 +10,11 @@ import (
 )
 
 func TestRegistryIsSmallUniqueAndDocumented(t *testing.T) {
-	if n := len(All()); n > MaxQueries {
-		t.Errorf("%d queries, at most %d", n, MaxQueries)
-	}
 	p := Params{Start: time.Unix(0, 0), End: time.Unix(0, 0).Add(14 * 24 * time.Hour)}.Defaults()
 	names, queries := map[string]bool{}, map[string]string{}
+	requests := 0
 	for _, m := range All() {
+		requests += len(m.Evaluations(p))
 		if names[m.Name] || m.Name == "" {
 			t.Errorf("name %q is not unique", m.Name)
 		}
@@ -39,28 +38,88 @@ func TestRegistryIsSmallUniqueAndDocumented(t *testing.T) {
 		if strings.Contains(q, "\n") || len(q) > 6000 {
 			t.Errorf("%s: %d characters, or several lines", m.Name, len(q))
 		}
-		switch m.Kind {
-		case Instant:
-		case Range:
-			if n := p.Points(m.Step); n == 0 || n > 11_000 {
-				t.Errorf("%s returns %d points per series over 14 days", m.Name, n)
+		for _, e := range m.Evaluations(p) {
+			switch {
+			case (m.Kind == Range) != (e.Step > 0), (m.Kind == Sampled) != (m.Samples > 0):
+				t.Errorf("%s of kind %q is evaluated %+v", m.Name, m.Kind, e)
+			case e.Step > 0 && e.End.Sub(e.Start)/e.Step > 10_999:
+				t.Errorf("%s returns more than 11,000 points per series", m.Name)
 			}
-		default:
-			t.Errorf("%s is of kind %q", m.Name, m.Kind)
 		}
 		if got, ok := Lookup(m.Name); !ok || got.Name != m.Name {
 			t.Errorf("%s cannot be looked up", m.Name)
 		}
 	}
+	if requests > MaxQueries {
+		t.Errorf("%d requests, at most %d", requests, MaxQueries)
+	}
 }
 
+func TestSamplesAreSpreadOverTheDayAndTheWeek(t *testing.T) {
+	end := time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC)
+	for _, days := range []int{7, 10, 14, 21, 28, 30, 60} {
+		p := Params{Start: end.AddDate(0, 0, -days), End: end}
+		hours, week := map[int]bool{}, map[time.Duration]bool{}
+		for _, e := range (Metric{Kind: Sampled, Samples: 6}).Evaluations(p) {
+			if e.End.Before(p.Start) || e.End.After(p.End) {
+				t.Errorf("%d days: %s is outside", days, e.End)
+			}
+			hours[e.End.Hour()] = true
+			week[time.Duration(e.End.Unix())*time.Second%(7*24*time.Hour)] = true
+		}
+		if len(hours) != 6 || len(week) != 6 {
+			t.Errorf("%d days: %d hours of the day, %d of the week; want 6", days, len(hours), len(week))
+		}
+	}
+	for _, window := range []time.Duration{10 * time.Minute, 2 * time.Hour, 26 * time.Hour} {
+		p := Params{Start: end.Add(-window), End: end}
+		seen := map[time.Time]bool{}
+		for _, e := range (Metric{Kind: Sampled, Samples: 6}).Evaluations(p) {
+			if e.End.Before(p.Start) || e.End.After(p.End) || seen[e.End] {
+				t.Errorf("%s: %s is outside, or there twice", window, e.End)
+			}
+			seen[e.End] = true
+		}
+	}
+}
+
+func TestRangesEndOnTheHourAndKeepToTheirSpan(t *testing.T) {
+	end := time.Date(2026, 9, 1, 12, 34, 0, 0, time.UTC)
+	m := Metric{Kind: Range, Step: time.Hour, Span: 7 * 24 * time.Hour}
+	for name, c := range map[string]struct {
+		window time.Duration
+		first  time.Time
+		step   time.Duration
+	}{
+		"a window within the span is read whole":      {3 * 24 * time.Hour, time.Date(2026, 8, 29, 13, 0, 0, 0, time.UTC), time.Hour},
+		"of a longer one the end is read":             {14 * 24 * time.Hour, time.Date(2026, 8, 25, 13, 0, 0, 0, time.UTC), time.Hour},
+		"a window of minutes gets a point per minute": {10 * time.Minute, time.Date(2026, 9, 1, 12, 25, 0, 0, time.UTC), time.Minute},
+	} {
+		got := m.Evaluations(Params{Start: end.Add(-c.window), End: end})
+		if want := (Evaluation{c.first, end.Truncate(c.step), c.step}); len(got) != 1 || got[0] != want {
+			t.Errorf("%s: %+v, want %+v", name, got, want)
+		}
+	}
+	m.Span = 0
+	n, last := 0, time.Time{}
+	for _, e := range m.Evaluations(Params{Start: end.AddDate(-2, 0, 0), End: end}) {
+		if !last.IsZero() && e.Start.Sub(last) != time.Hour {
+			t.Errorf("a part begins at %s, the one before ends at %s", e.Start, last)
+		}
+		n += int(e.End.Sub(e.Start)/e.Step) + 1
+		last = e.End
+	}
+	if n != 2*365*24 {
+		t.Errorf("%d hours in two years", n)
+	}
+}
 func TestAnAnswerThatIsNotThereIsNeverZero(t *testing.T) {
 	for name, r := range map[string]Result{
-		"failed":         {Metric: "proxy_cpu", Failed: "no route", Series: []Series{{Points: []Point{{0, 1}}}}},
-		"partial":        {Metric: "proxy_cpu", Partial: true, Warnings: []string{"store gone"}, Series: []Series{{Points: []Point{{0, 1}}}}},
-		"empty":          {Metric: "proxy_cpu"},
-		"never asked":    Dump{}.Result("proxy_cpu"),
-		"server refused": Dump{Failed: "HTTP 401"}.Result("proxy_cpu"),
+		"failed":         {Metric: "proxy_usage", Failed: "no route", Series: []Series{{Points: []Point{{0, 1}}}}},
+		"partial":        {Metric: "proxy_usage", Partial: true, Warnings: []string{"store gone"}, Series: []Series{{Points: []Point{{0, 1}}}}},
+		"empty":          {Metric: "proxy_usage"},
+		"never asked":    Dump{}.Result("proxy_usage"),
+		"server refused": Dump{Failed: "HTTP 401"}.Result("proxy_usage"),
 	} {
 		if r.Usable() || r.Why() == "" {
 			t.Errorf("%s: usable %v, why %q", name, r.Usable(), r.Why())

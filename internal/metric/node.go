@@ -11,18 +11,6 @@ var nodeCount = Metric{
 	Query:   func(Params) string { return `count(group by (node) (kube_node_info))` },
 }
 
-var nodeAllocatable = Metric{
-	Name: "node_allocatable", Unit: Mixed, Kind: Instant,
-	Doc:     "allocatable CPU, memory and pods summed over nodes",
-	NoData:  "kube-state-metrics is not scraped",
-	Sources: []Source{KubeStateMetrics},
-	Series:  []string{"kube_node_status_allocatable"},
-	Labels:  []string{"resource"},
-	Query: func(Params) string {
-		return `sum by (resource) (max by (node, resource) (kube_node_status_allocatable{resource=~"cpu|memory|pods"}))`
-	},
-}
-
 var nodePrice = Metric{
 	Name: "node_price", Unit: PricePerHour, Kind: Instant,
 	Doc:     "hourly price of each node as OpenCost sees it",

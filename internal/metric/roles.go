@@ -1,5 +1,7 @@
 package metric
 
+import "strings"
+
 // Four different things run a container called istio-proxy: a sidecar, a gateway, a waypoint and
 // ztunnel. The expressions below tell them apart without the Kubernetes API. Each yields one series
 // per (namespace, pod), value 1; kube-state-metrics replicas are merged by group by, and pods that are not
@@ -51,22 +53,23 @@ var podRole = Metric{
 		"kube_pod_owner", "kube_pod_labels", "istio_requests_total", "istio_tcp_sent_bytes_total"},
 	Labels: []string{"namespace", "pod", "role"},
 	Query: func(Params) string {
-		const on = ` on (namespace, pod) `
-		alone := hasProxy + ` unless` + on + manyContainers + ` unless` + on + ztunnelPod
-		gateways := `(` + alone + ` unless` + on + waypointPod + `) and` + on + `(` + gatewayLabel + ` or ` + gatewayTraffic + `)`
-		// A gateway chart with additionalContainers looks like a classic sidecar, so what a label says comes first.
-		labelledGateway := hasProxy + ` and` + on + manyContainers + ` and` + on + gatewayLabel
-		classic := hasProxy + ` and` + on + manyContainers + ` unless` + on + gatewayLabel + ` unless` + on + waypointPod + ` unless` + on + ztunnelPod
-		undecided := alone + ` unless` + on + waypointPod + ` unless` + on + gatewayLabel + ` unless` + on + gatewayTraffic
-		union := labelled(native, RoleSidecarNative) + ` or ` +
-			labelled(classic, RoleSidecarClassic) + ` or ` +
-			labelled(hasProxy+` and`+on+ztunnelPod, RoleZtunnel) + ` or ` +
-			labelled(hasProxy+` and`+on+waypointPod, RoleWaypoint) + ` or ` +
-			labelled(gateways, RoleGateway) + ` or ` +
-			labelled(labelledGateway, RoleGateway) + ` or ` +
-			labelled(undecided, RoleUndecided) + ` or ` +
-			labelled(`group by (namespace, pod) (kube_pod_container_info{container="install-cni"})`, RoleCNI) + ` or ` +
-			labelled(`group by (namespace, pod) (kube_pod_container_info{container="discovery"})`, RoleIstiod)
-		return oneLine(`(` + union + `) and` + on + running)
+		// The first witness that knows a pod decides, so each series is read once. A label comes before the count of containers: a
+		// gateway chart with additionalContainers looks like a classic sidecar.
+		const or, and = ` or on (namespace, pod) `, ` and on (namespace, pod) `
+		proxies := `((` + strings.Join([]string{
+			labelled(ztunnelPod, RoleZtunnel),
+			labelled(waypointPod, RoleWaypoint),
+			labelled(gatewayLabel, RoleGateway),
+			labelled(`group by (namespace, pod) `+manyContainers, RoleSidecarClassic),
+			labelled(gatewayTraffic, RoleGateway),
+		}, or) + `)` + and + hasProxy + `)`
+		all := strings.Join([]string{
+			labelled(native, RoleSidecarNative),
+			proxies,
+			labelled(hasProxy, RoleUndecided),
+			labelled(`group by (namespace, pod) (kube_pod_container_info{container="install-cni"})`, RoleCNI),
+			labelled(`group by (namespace, pod) (kube_pod_container_info{container="discovery"})`, RoleIstiod),
+		}, or)
+		return oneLine(`(` + all + `)` + and + running)
 	},
 }

@@ -28,40 +28,63 @@ func engine(t testing.TB) *promql.Engine {
 }
 
 // run asks one metric as the client would, in process.
-func run(t *testing.T, s storage.Queryable, m metric.Metric, p metric.Params) promql.Matrix {
+func run(t *testing.T, s storage.Queryable, m metric.Metric, p metric.Params) []metric.Series {
 	t.Helper()
 	p = p.Defaults()
+	at := map[string]int{}
+	var out []metric.Series
+	for _, e := range m.Evaluations(p) {
+		for _, x := range evaluate(t, s, m.Query(p), e) {
+			k := x.Metric.String()
+			if _, ok := at[k]; !ok {
+				at[k] = len(out)
+				out = append(out, metric.Series{Labels: x.Metric.Map()})
+			}
+			for _, f := range x.Floats {
+				out[at[k]].Points = append(out[at[k]].Points, metric.Point{T: f.T / 1000, V: f.F})
+			}
+		}
+	}
+	if m.Reduce != nil {
+		out = m.Reduce(p, out)
+	}
+	return out
+}
+
+func evaluate(t *testing.T, s storage.Queryable, text string, e metric.Evaluation) promql.Matrix {
+	t.Helper()
 	var q promql.Query
 	var err error
-	e := engine(t)
-	if m.Kind == metric.Range {
-		q, err = e.NewRangeQuery(context.Background(), s, nil, m.Query(p), p.Start.Truncate(m.Step).Add(m.Step), p.End.Truncate(m.Step), m.Step)
+	if e.Step > 0 {
+		q, err = engine(t).NewRangeQuery(context.Background(), s, nil, text, e.Start, e.End, e.Step)
 	} else {
-		q, err = e.NewInstantQuery(context.Background(), s, nil, m.Query(p), p.End)
+		q, err = engine(t).NewInstantQuery(context.Background(), s, nil, text, e.End)
 	}
 	if err != nil {
-		t.Fatalf("%s: %v\n%s", m.Name, err, m.Query(p))
+		t.Fatalf("%v\n%s", err, text)
 	}
 	defer q.Close()
 	res := q.Exec(context.Background())
 	if res.Err != nil {
-		t.Fatalf("%s: %v\n%s", m.Name, res.Err, m.Query(p))
+		t.Fatalf("%v\n%s", res.Err, text)
 	}
 	if w, _ := res.Warnings.AsStrings("", 0, 0); len(w) > 0 {
-		t.Errorf("%s: warnings %v", m.Name, w)
+		t.Errorf("warnings %v\n%s", w, text)
 	}
+	var out promql.Matrix
 	switch v := res.Value.(type) {
 	case promql.Matrix:
-		return v
+		for _, s := range v { // the engine takes its memory back
+			out = append(out, promql.Series{Metric: s.Metric, Floats: append([]promql.FPoint(nil), s.Floats...)})
+		}
 	case promql.Vector:
-		var out promql.Matrix
 		for _, s := range v {
 			out = append(out, promql.Series{Metric: s.Metric, Floats: []promql.FPoint{{T: s.T, F: s.F}}})
 		}
-		return out
+	default:
+		t.Fatalf("%T\n%s", res.Value, text)
 	}
-	t.Fatalf("%s: %T", m.Name, res.Value)
-	return nil
+	return out
 }
 
 // serve puts Prometheus' own HTTP API before a storage, on loopback.

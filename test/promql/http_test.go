@@ -48,10 +48,8 @@ func TestTheClientCollectsTheMatrixOverTheRealAPI(t *testing.T) {
 			t.Errorf("%s: no points", m.Name)
 		}
 	}
-	for _, name := range []string{"proxy_cpu", "proxy_memory"} {
-		if n := d.Result(name).Dropped; n != 1 {
-			t.Errorf("%s: %d values dropped, want the one NaN", name, n)
-		}
+	if n := d.Result("proxy_usage").Dropped; n != 2*6 {
+		t.Errorf("%d values dropped, want the CPU and the memory of the one broken pod at each of six instants", n)
 	}
 	// What was recorded reads back the same.
 	var b bytes.Buffer
@@ -96,7 +94,7 @@ func TestHalfTheExportersMissingIsToldByExporter(t *testing.T) {
 			t.Errorf("%s: there %v, want %v", source, there[string(source)], want)
 		}
 	}
-	for name, want := range map[string]bool{"pod_role": true, "proxy_requests": true, "node_count": true, "proxy_cpu": false, "edge_p99": false, "zone_bytes": false} {
+	for name, want := range map[string]bool{"pod_role": true, "proxy_requests": true, "node_count": true, "proxy_usage": false, "edge_latency": false, "zone_bytes": false} {
 		if d.Result(name).Usable() != want {
 			t.Errorf("%s: usable %v, want %v", name, !want, want)
 		}

@@ -2,12 +2,14 @@ package promql
 
 import (
 	"context"
+	"fmt"
 	"math"
+	"math/rand/v2"
+	"slices"
 	"sort"
+	"strings"
 	"testing"
 
-	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/promql/promqltest"
 	"github.com/prometheus/prometheus/storage"
@@ -28,11 +30,11 @@ func TestEveryPodOfTheMatrixGetsItsRole(t *testing.T) {
 	s := promqltest.LoadedStorage(t, matrix())
 	got := map[string]string{}
 	for _, x := range run(t, s, lookup(t, "pod_role"), params) {
-		k := x.Metric.Get("namespace") + "/" + x.Metric.Get("pod")
+		k := x.Labels["namespace"] + "/" + x.Labels["pod"]
 		if old := got[k]; old != "" {
-			t.Errorf("%s has two roles: %s and %s", k, old, x.Metric.Get("role"))
+			t.Errorf("%s has two roles: %s and %s", k, old, x.Labels["role"])
 		}
-		got[k] = x.Metric.Get("role")
+		got[k] = x.Labels["role"]
 	}
 	for k, want := range roles {
 		if got[k] != want {
@@ -47,12 +49,12 @@ func TestEveryPodOfTheMatrixGetsItsRole(t *testing.T) {
 }
 
 // sums adds the values of sidecars, by the roles that the catalogue gives.
-func sums(t *testing.T, s storage.Queryable, name string, keep func(labels.Labels) bool) (total float64, pods []string) {
+func sums(t *testing.T, s storage.Queryable, name, resource string) (total float64, pods []string) {
 	t.Helper()
 	for _, x := range run(t, s, lookup(t, name), params) {
-		k := x.Metric.Get("namespace") + "/" + x.Metric.Get("pod")
-		v := x.Floats[len(x.Floats)-1].F
-		if (roles[k] == metric.RoleSidecarClassic || roles[k] == metric.RoleSidecarNative) && keep(x.Metric) && metric.Finite(v) {
+		k := x.Labels["namespace"] + "/" + x.Labels["pod"]
+		v, ok := x.Mean()
+		if (roles[k] == metric.RoleSidecarClassic || roles[k] == metric.RoleSidecarNative) && x.Labels["resource"] == resource && ok && metric.Finite(v) {
 			total += v
 			pods = append(pods, k)
 		}
@@ -61,33 +63,26 @@ func sums(t *testing.T, s storage.Queryable, name string, keep func(labels.Label
 	return total, pods
 }
 
-func is(resource string) func(labels.Labels) bool {
-	return func(l labels.Labels) bool { return l.Get("resource") == resource }
-}
-
-func anySeries(labels.Labels) bool { return true }
-
 func near(a, b float64) bool { return math.Abs(a-b) <= 1e-6*math.Max(math.Abs(b), 1) }
 
 func TestSidecarRequestsAndUsageAreExact(t *testing.T) {
 	s := promqltest.LoadedStorage(t, matrix())
 	for _, c := range []struct {
-		metric string
-		keep   func(labels.Labels) bool
-		want   float64
-		pods   int
+		metric, resource string
+		want             float64
+		pods             int
 	}{
 		// Eight sidecars run: classic-1, native-1, native-old-ksm, twice-scraped, restarted, doubled, no-usage, nan.
-		{"proxy_requests", is("cpu"), 8 * 0.1, 8},
-		{"proxy_requests", is("memory"), 8 * 128 * mib, 8},
+		{"proxy_requests", "cpu", 8 * 0.1, 8},
+		{"proxy_requests", "memory", 8 * 128 * mib, 8},
 		// Usage is half the requests; no-usage has no series and nan no value.
-		{"proxy_cpu", anySeries, 6 * 0.05, 6},
-		{"proxy_memory", anySeries, 6 * 64 * mib, 6},
+		{"proxy_usage", "cpu", 6 * 0.05, 6},
+		{"proxy_usage", "memory", 6 * 64 * mib, 6},
 	} {
-		got, pods := sums(t, s, c.metric, c.keep)
+		got, pods := sums(t, s, c.metric, c.resource)
 		// rate() extrapolates at most one scrape interval over a reset.
 		if tolerance := c.want * 0.01; math.Abs(got-c.want) > tolerance || len(pods) != c.pods {
-			t.Errorf("%s: %g over %d pods %v, want %g over %d", c.metric, got, len(pods), pods, c.want, c.pods)
+			t.Errorf("%s of %s: %g over %d pods %v, want %g over %d", c.metric, c.resource, got, len(pods), pods, c.want, c.pods)
 		}
 	}
 }
@@ -107,9 +102,9 @@ func TestThePublishedScriptIsWrongByAFactor(t *testing.T) {
 		}
 		return v[0].F
 	}
-	cpu, _ := sums(t, s, "proxy_cpu", anySeries)
-	requests, _ := sums(t, s, "proxy_requests", is("cpu"))
-	memory, _ := sums(t, s, "proxy_memory", anySeries)
+	cpu, _ := sums(t, s, "proxy_usage", "cpu")
+	requests, _ := sums(t, s, "proxy_requests", "cpu")
+	memory, _ := sums(t, s, "proxy_usage", "memory")
 	for _, c := range []struct {
 		what, query string
 		truth       float64
@@ -150,11 +145,11 @@ func TestTheSmallFixtureOfTheFacts(t *testing.T) {
 	truth := 0.0
 	role := map[string]string{}
 	for _, x := range run(t, s, lookup(t, "pod_role"), params) {
-		role[x.Metric.Get("pod")] = x.Metric.Get("role")
+		role[x.Labels["pod"]] = x.Labels["role"]
 	}
 	for _, x := range run(t, s, lookup(t, "proxy_requests"), params) {
-		if r := role[x.Metric.Get("pod")]; x.Metric.Get("resource") == "cpu" && (r == metric.RoleSidecarClassic || r == metric.RoleSidecarNative) {
-			truth += x.Floats[0].F
+		if r := role[x.Labels["pod"]]; x.Labels["resource"] == "cpu" && (r == metric.RoleSidecarClassic || r == metric.RoleSidecarNative) {
+			truth += x.Points[0].V
 		}
 	}
 	if !near(truth, 0.2) {
@@ -174,26 +169,22 @@ func TestTheSmallFixtureOfTheFacts(t *testing.T) {
 // expected is one figure per metric that shows it works, and the number of series.
 var expected = map[string]struct {
 	series int
-	match  labels.Labels
+	match  map[string]string
 	value  float64
 }{
-	"presence":         {6, labels.FromStrings("source", "OpenCost"), 3},
-	"node_count":       {1, labels.EmptyLabels(), 3},
-	"node_allocatable": {3, labels.FromStrings("resource", "cpu"), 11.7},
-	"node_price":       {3, labels.FromStrings("node", "node-0"), 0.192},
-	"pod_role":         {19, labels.FromStrings("pod", "ztunnel2"), 1},
-	"proxy_requests":   {38, labels.FromStrings("pod", "native-1", "resource", "cpu"), 0.1},
-	"proxy_cpu":        {17, labels.FromStrings("pod", "doubled"), 0.05},
-	"proxy_memory":     {17, labels.FromStrings("pod", "doubled"), 64 * mib},
-	"pod_startup":      {19, labels.FromStrings("pod", "plain"), 7},
-	"edge_p50":         {2, labels.FromStrings("namespace", "shop"), 5},
-	"edge_p99":         {2, labels.FromStrings("namespace", "shop"), 23.5},
-	"edge_requests":    {2, labels.FromStrings("namespace", "shop"), 10},
-	"edge_errors":      {2, labels.FromStrings("namespace", "shop"), 0.1},
-	"proxied_requests": {2, labels.FromStrings("reporter", "destination"), 30},
-	"istiod_pushes":    {1, labels.EmptyLabels(), 2},
-	"zone_bytes":       {2, labels.FromStrings("destination_zone", "b"), 400},
-	"mesh_bytes":       {1, labels.FromStrings("source_workload_namespace", "shop"), 4500},
+	"presence":         {6, map[string]string{"source": "OpenCost"}, 3},
+	"node_count":       {1, nil, 3},
+	"node_price":       {3, map[string]string{"node": "node-0"}, 0.192},
+	"pod_role":         {19, map[string]string{"pod": "ztunnel2"}, 1},
+	"proxy_requests":   {38, map[string]string{"pod": "native-1", "resource": "cpu"}, 0.1},
+	"proxy_usage":      {34, map[string]string{"pod": "doubled", "resource": "memory"}, 64 * mib},
+	"pod_startup":      {19, map[string]string{"pod": "plain"}, 7},
+	"edge_latency":     {4, map[string]string{"namespace": "shop", "quantile": "0.99"}, 23.5},
+	"edge_requests":    {3, map[string]string{"namespace": "shop", "result": "failed"}, 1},
+	"proxied_requests": {2, map[string]string{"reporter": "destination"}, 30},
+	"istiod_pushes":    {1, nil, 2},
+	"zone_bytes":       {2, map[string]string{"destination_zone": "b"}, 400},
+	"mesh_bytes":       {1, map[string]string{"source_workload_namespace": "shop"}, 4500},
 }
 
 func TestEveryQueryOfTheCatalogueAnswersOnTheMatrixAndIsSilentWithoutData(t *testing.T) {
@@ -213,32 +204,78 @@ func TestEveryQueryOfTheCatalogueAnswersOnTheMatrixAndIsSilentWithoutData(t *tes
 			}
 			got := run(t, full, m, params)
 			finite := 0
-			var hit *promql.Series
+			var hit *metric.Series
 			for i, s := range got {
-				if metric.Finite(s.Floats[len(s.Floats)-1].F) {
+				if v, ok := s.Last(); ok && metric.Finite(v) {
 					finite++
 				}
 				matches := true
-				want.match.Range(func(l labels.Label) { matches = matches && s.Metric.Get(l.Name) == l.Value })
+				for name, value := range want.match {
+					matches = matches && s.Labels[name] == value
+				}
 				if matches && hit == nil {
 					hit = &got[i]
 				}
-				s.Metric.Range(func(l labels.Label) {
-					declared := false
-					for _, d := range m.Labels {
-						declared = declared || d == l.Name
+				for name := range s.Labels {
+					if !slices.Contains(m.Labels, name) {
+						t.Errorf("series bears label %s, which the metric does not declare", name)
 					}
-					if !declared {
-						t.Errorf("series bears label %s, which the metric does not declare", l.Name)
-					}
-				})
+				}
 			}
 			if finite != want.series || hit == nil {
 				t.Fatalf("%d series with a value, want %d; the one looked for is there: %v\n%v", finite, want.series, hit != nil, got)
 			}
-			if v := hit.Floats[len(hit.Floats)-1].F; math.Abs(v-want.value) > 0.01*want.value {
-				t.Errorf("%v = %g, want %g", hit.Metric, v, want.value)
+			if v, _ := hit.Last(); math.Abs(v-want.value) > 0.01*want.value {
+				t.Errorf("%v = %g, want %g", hit.Labels, v, want.value)
 			}
 		})
+	}
+}
+
+// The quantiles that are computed from buckets on our side are those that the server would compute.
+func TestQuantilesAreThoseOfTheEngine(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	var script strings.Builder
+	script.WriteString("load 1m\n")
+	bounds := []string{"0", "0.5", "1", "5", "10", "25", "50", "+Inf"}
+	for n := range 40 {
+		count := 0.0
+		for i, le := range bounds {
+			if step := rng.IntN(4); step > 0 && (n%5 != 0 || i%2 == 0) { // some buckets stay empty, some histograms all but so
+				count += float64(rng.IntN(200) * step)
+			}
+			if n == 0 {
+				count = 0 // nothing was ever observed
+			}
+			if n == 1 && le == "+Inf" {
+				continue // a broken histogram
+			}
+			fmt.Fprintf(&script, "  istio_request_duration_milliseconds_bucket{reporter=\"source\",source_workload=\"ingress-gateway\",destination_service_namespace=\"ns-%02d\",le=\"%s\"} 0+%gx120\n", n, le, count)
+		}
+	}
+	s := promqltest.LoadedStorage(t, script.String())
+	m := lookup(t, "edge_latency")
+	got := map[string]float64{}
+	for _, x := range run(t, s, m, params) {
+		for _, p := range x.Points {
+			got[fmt.Sprint(x.Labels["namespace"], x.Labels["quantile"], p.T)] = p.V
+		}
+	}
+	compared := 0
+	for _, q := range []string{metric.P50, metric.P99} {
+		for _, e := range m.Evaluations(params) {
+			for _, x := range evaluate(t, s, "histogram_quantile("+q+", "+m.Query(params.Defaults())+")", e) {
+				for _, f := range x.Floats {
+					have, ok := got[fmt.Sprint(x.Metric.Get("namespace"), q, f.T/1000)]
+					if ok != metric.Finite(f.F) || ok && !near(have, f.F) {
+						t.Errorf("%s P%s at %d: %g (there: %v), the engine says %g", x.Metric.Get("namespace"), q, f.T, have, ok, f.F)
+					}
+					compared++
+				}
+			}
+		}
+	}
+	if compared < 2*38 {
+		t.Errorf("only %d quantiles were compared", compared)
 	}
 }

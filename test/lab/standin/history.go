@@ -16,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sidestep-mesh/sidestep/test/lab/scenario"
 )
 
 // ServeRates answers with every series and how fast it grows (C) or what it is (G).
@@ -47,10 +49,11 @@ func (e *Exporters) ServeRates(w http.ResponseWriter, r *http.Request) {
 }
 
 // syntheticMesh is a mesh without a cluster: pods with a native sidecar, a hundred to a
-// namespace, 45 to a node, five to a workload. It has no calls, so only resources are shown.
+// namespace, 45 to a node, five to a workload. Every workload calls the next one of its namespace, and an
+// ingress gateway of two pods calls the first of each namespace.
 func syntheticMesh(pods int) *mesh {
 	const perNode, perNamespace, perWorkload = 45, 100, 5
-	m := &mesh{}
+	m := &mesh{everyPod: true, edgeLatencyAlone: true}
 	always := corev1.ContainerRestartPolicyAlways
 	requests := func(cpu, memory string) corev1.ResourceRequirements {
 		return corev1.ResourceRequirements{Requests: corev1.ResourceList{
@@ -67,10 +70,17 @@ func syntheticMesh(pods int) *mesh {
 			Spec:   spec,
 			Status: corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}},
 		}}
-		v.Spec.NodeName = node
+		v.Spec.NodeName, v.Status.PodIP = node, fmt.Sprintf("10.0.%d.%d", len(m.pods)/250, len(m.pods)%250)
 		m.pods = append(m.pods, v)
 		return v
 	}
+	var gateways []*podView
+	for i := range 2 {
+		gateways = append(gateways, add("istio-ingress", "istio-ingressgateway", fmt.Sprintf("istio-ingressgateway-7c9-%d", i), fmt.Sprintf("synthetic-%04d", i),
+			"istio-ingressgateway-7c9", "ReplicaSet", gatewayProxy, corev1.PodSpec{Containers: []corev1.Container{{Name: proxyContainer, Image: "proxyv2", Resources: requests("2", "1Gi")}}}))
+	}
+	var before []*podView // the workload that calls the one in the making
+	var workloadPods []*podView
 	for i := range pods {
 		node := fmt.Sprintf("synthetic-%04d", i/perNode)
 		if i%perNode == 0 {
@@ -88,6 +98,16 @@ func syntheticMesh(pods int) *mesh {
 			Containers:     []corev1.Container{{Name: "app", Image: "app", Resources: requests(fmt.Sprintf("%dm", 100*(1+i%5)), "256Mi")}},
 		})
 		v.sidecar, v.rps = true, float64(10*(i%8))
+		if workloadPods = append(workloadPods, v); len(workloadPods) < perWorkload {
+			continue
+		}
+		call := scenario.Call{RPS: float64(10 + i/perWorkload%50), ServiceMS: float64(5 + i/perWorkload%40)}
+		clients := before
+		if i%perNamespace < perWorkload {
+			clients, call.Errors = gateways, 0.001
+		}
+		m.edges = append(m.edges, edge{Call: call, clients: clients, servers: workloadPods, service: workload})
+		before, workloadPods = workloadPods, nil
 	}
 	return m
 }

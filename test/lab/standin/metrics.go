@@ -260,11 +260,7 @@ func (x *exposition) text() []byte {
 func (x *exposition) rates() []byte {
 	var out bytes.Buffer
 	for _, c := range x.order {
-		kind := c.kind
-		if kind == wholeCounts {
-			kind = realCounter
-		}
-		out.WriteByte(kind)
+		out.WriteByte(c.kind)
 		out.WriteByte(' ')
 		writeSample(&out, c.key, c.rate, 0)
 	}

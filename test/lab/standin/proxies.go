@@ -48,7 +48,7 @@ func exposeEnvoy(x *exposition) {
 		if meshed(client) && meshed(server) {
 			security = "mutual_tls"
 		}
-		if client.sidecar {
+		if client.sidecar || client.role == gatewayProxy {
 			x.envoySide(e, e.clients, "source", "unknown", ends(client, server, e))
 		}
 		if server.sidecar {
@@ -118,10 +118,18 @@ func (x *exposition) envoySide(e *edge, pods []*podView, reporter, security stri
 			}
 			a := append(l[:len(l):len(l)], "request_protocol", "http", "response_code", answer.code, "grpc_response_status", "", "response_flags", answer.flags)
 			x.count("istio_requests_total", a, rps*answer.share)
+			x.count("istio_request_bytes_sum", a, rps*answer.share*bytesPerRequest)
+			x.count("istio_response_bytes_sum", a, rps*answer.share*bytesPerRequest*2)
+			if x.mesh.edgeLatencyAlone && p.role == application {
+				continue
+			}
 			x.histogram("istio_request_duration_milliseconds", a, istioBuckets, rps*answer.share, mean, wholeMilliseconds(cdf))
 		}
 	}
 }
+
+// bytesPerRequest is the size of a request's body and half that of an answer's; Istio's figures are for 1 KB.
+const bytesPerRequest = 1_000
 
 // bytesPerConnection is what a TCP call moves each way; the call graph speaks of connections.
 const bytesPerConnection = 20_000
@@ -195,6 +203,9 @@ func (x *exposition) ztunnelSide(e *edge, reporter string, client, server, ztunn
 // exposeApplications writes the one latency that is measured the same way in
 // every mode: the callers' own client histogram (names of OpenTelemetry's HTTP conventions).
 func exposeApplications(x *exposition) {
+	if x.mesh.edgeLatencyAlone {
+		return
+	}
 	for i := range x.mesh.edges {
 		e := &x.mesh.edges[i]
 		if e.Protocol == "tcp" {

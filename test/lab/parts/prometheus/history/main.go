@@ -1,6 +1,6 @@
 // Command history writes blocks for Prometheus's database: every series of a
-// list, at every step of some past days. It reads lines "C RATE-A-SECOND" or "G
-// VALUE" before name{labels}, as the lab's metrics stand-in writes them:
+// list, at every step of some past days. It reads lines "C RATE-A-SECOND", "N RATE-A-SECOND" (a counter of
+// whole things) or "G VALUE" before name{labels}, as the lab's metrics stand-in writes them:
 //
 //	C name{label="value"} 0.25
 //
@@ -48,9 +48,8 @@ func main() {
 
 // series is one line of the list.
 type series struct {
-	labels  labels.Labels
-	counter bool
-	number  float64 // growth a second, or value
+	labels labels.Labels
+	shape  shape
 }
 
 func write(in io.Reader, out string, days int, step time.Duration, end time.Time) error {
@@ -81,8 +80,8 @@ func read(in io.Reader) ([]series, error) {
 	for n := 1; lines.Scan(); n++ {
 		kind, rest, _ := strings.Cut(lines.Text(), " ")
 		cut := strings.LastIndexByte(rest, ' ')
-		if cut < 0 || kind != "C" && kind != "G" {
-			return nil, fmt.Errorf("line %d: want C or G, series, number", n)
+		if cut < 0 || len(kind) != 1 || !strings.Contains("CNG", kind) {
+			return nil, fmt.Errorf("line %d: want C, N or G, series, number", n)
 		}
 		number, err := strconv.ParseFloat(rest[cut+1:], 64)
 		if err != nil {
@@ -92,7 +91,7 @@ func read(in io.Reader) ([]series, error) {
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
-		all = append(all, series{metric, kind == "C", number})
+		all = append(all, series{metric, shape{kind[0], number}})
 	}
 	if len(all) == 0 {
 		return nil, errors.New("no series")
@@ -107,17 +106,21 @@ func load(seconds float64) float64 {
 	return seconds - 0.4*day/(2*math.Pi)*math.Sin(2*math.Pi*seconds/day)
 }
 
-func (s series) at(seconds float64) float64 {
-	if !s.counter {
-		return s.number
-	}
-	// Rounded to 1/64: floats with few bits compress, and no test looks closer.
-	return math.Floor(s.number*load(seconds)*64) / 64
+// shape is all that decides a series' samples.
+type shape struct {
+	kind   byte    // C, N or G
+	number float64 // growth a second, or value
 }
 
-type template struct {
-	counter bool
-	number  float64
+func (s shape) at(seconds float64) float64 {
+	switch s.kind {
+	case 'C':
+		// Rounded to 1/64: floats with few bits compress, and no test looks closer.
+		return math.Floor(s.number*load(seconds)*64) / 64
+	case 'N':
+		return math.Floor(s.number * load(seconds))
+	}
+	return s.number
 }
 
 func block(out string, all []series, start, from, to time.Time, step time.Duration) (*tsdb.BlockStats, error) {
@@ -137,19 +140,18 @@ func block(out string, all []series, start, from, to time.Time, step time.Durati
 	if err := addSymbols(indexWriter, all); err != nil {
 		return nil, err
 	}
-	encoded := map[template][]chunks.Meta{}
+	encoded := map[shape][]chunks.Meta{}
 	stats := &tsdb.BlockStats{NumSeries: uint64(len(all))}
 	perSeries := uint64(to.Sub(from) / step)
 	for i, s := range all {
-		key := template{s.counter, s.number}
-		shape, ok := encoded[key]
+		samples, ok := encoded[s.shape]
 		if !ok {
-			if shape, err = encode(s, start, from, to, step); err != nil {
+			if samples, err = encode(s.shape, start, from, to, step); err != nil {
 				return nil, err
 			}
-			encoded[key] = shape
+			encoded[s.shape] = samples
 		}
-		metas := slices.Clone(shape) // WriteChunks sets where each copy lies
+		metas := slices.Clone(samples) // WriteChunks sets where each copy lies
 		if err := chunkWriter.WriteChunks(metas...); err != nil {
 			return nil, err
 		}
@@ -199,7 +201,7 @@ func addSymbols(w *index.Writer, all []series) error {
 }
 
 // encode writes a day of one shape, 120 samples to a chunk, as Prometheus itself does.
-func encode(s series, start, from, to time.Time, step time.Duration) ([]chunks.Meta, error) {
+func encode(s shape, start, from, to time.Time, step time.Duration) ([]chunks.Meta, error) {
 	const perChunk = 120
 	var metas []chunks.Meta
 	for t := from; t.Before(to); {
