@@ -252,14 +252,19 @@ func trafficHeld(s EdgeSeries, at time.Time, settle time.Duration) string {
 	if math.Abs(change) > MaxTrafficChange {
 		return fmt.Sprintf("traffic changed by %+.0f%% (%s to %s requests/s)", change*100, number(a), number(b))
 	}
-	pre, post = split(s.Errors, at, settle)
-	if len(pre) > 0 && len(post) > 0 {
-		a, b := medianOf(values(pre)), medianOf(values(post))
-		if math.Abs(b-a) > MaxErrorChange {
-			return fmt.Sprintf("the error ratio changed from %.2g%% to %.2g%%", a*100, b*100)
-		}
+	if a, b, ok := errorRatios(s, at, settle); ok && math.Abs(b-a) > MaxErrorChange {
+		return fmt.Sprintf("the error ratio changed from %.2g%% to %.2g%%", a*100, b*100)
 	}
 	return ""
+}
+
+// errorRatios are the medians before and after.
+func errorRatios(s EdgeSeries, at time.Time, settle time.Duration) (before, after float64, ok bool) {
+	pre, post := split(s.Errors, at, settle)
+	if len(pre) == 0 || len(post) == 0 {
+		return 0, 0, false
+	}
+	return medianOf(values(pre)), medianOf(values(post)), true
 }
 
 func values(in []Hourly) []float64 {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"sort"
+	"strings"
 	"time"
 )
 
@@ -95,7 +96,8 @@ func Compare(b Baseline, now Now) Report {
 		{4, "nodes gone", "counted; other growth of the cluster is in it, see the request rate", []Line{{"nodes", gone}}},
 		{5, "money", "what nodes gone are worth, and the bill where you gave it; one is not the other", money},
 	}
-	r.Latency = Latency(mergeEdge(b.Edge, now.Edge), now.Settle, now.Rng)
+	edge := mergeEdge(b.Edge, now.Edge)
+	r.Latency = Latency(edge, now.Settle, now.Rng)
 	for _, w := range b.Promised.Waves {
 		if n, ok := now.WaveSidecars[w.Wave]; ok {
 			w.StillSidecars = &n
@@ -103,6 +105,8 @@ func Compare(b Baseline, now Now) Report {
 		r.Waves = append(r.Waves, w)
 	}
 	r.drift(b, now)
+	r.driftOfUsage(b, use, memUse)
+	r.driftOfService(edge, now.Settle)
 	r.ThisWeek = Week{APIVersion: APIVersion, Kind: "RoiWeek", Week: WeekName(now.At), At: now.At, Baseline: b.Hash, Sidecars: now.Sidecars.Pods,
 		CPU: totalOf(r.Accounts, now.HasPods, func(a Account) Figure { return a.CPURequests }, "cores"), Memory: totalOf(r.Accounts, now.HasPods, func(a Account) Figure { return a.MemoryRequests }, "GiB"),
 		Nodes: Missing("nodes", "nodes were not counted"), EdgeRPS: Missing("requests/s", "no edge series"), Drift: r.Drift}
@@ -274,6 +278,54 @@ func (r *Report) drift(b Baseline, now Now) {
 		}
 		if last.Baseline != b.Hash {
 			r.Drift = append(r.Drift, "last week was measured against another baseline")
+		}
+	}
+}
+
+// driftOfUsage flags a mesh that takes clearly more than it did: ztunnel and waypoints can cost more than the sidecars that left.
+func (r *Report) driftOfUsage(b Baseline, cpu, memory Figure) {
+	for _, x := range []struct {
+		name  string
+		freed Figure
+		of    func(Account) Figure
+	}{{"CPU", cpu, func(a Account) Figure { return a.CPUUsage }}, {"memory", memory, func(a Account) Figure { return a.MemoryUsage }}} {
+		before := totalOf(b.Accounts, false, x.of, x.freed.Unit)
+		if x.freed.Value == nil || before.Value == nil || *x.freed.Value >= -shareTolerance**before.Value {
+			continue
+		}
+		r.Drift = append(r.Drift, fmt.Sprintf("%s used by the mesh grew: %s %s now, %s at the baseline", x.name,
+			number(*before.Value-*x.freed.Value), x.freed.Unit, before))
+	}
+}
+
+// driftOfService flags what users of the services feel: slower answers and more errors in namespaces that changed mode.
+func (r *Report) driftOfService(edge []EdgeSeries, settle time.Duration) {
+	for _, quantile := range []string{"P50", "P99"} {
+		judged, worst := 0, LatencyVerdict{}
+		var worse []string
+		for _, v := range r.Latency {
+			if v.Quantile != quantile || v.Finding == Insufficient {
+				continue
+			}
+			if judged++; v.Finding != Worse {
+				continue
+			}
+			worse = append(worse, v.Namespace)
+			if worst.Shift.Value == nil || *v.Shift.Value > *worst.Shift.Value {
+				worst = v
+			}
+		}
+		if len(worse) > 0 {
+			r.Drift = append(r.Drift, fmt.Sprintf("%s latency is worse in %d of %d namespaces that could be judged (%s); most in %s: %s", quantile, len(worse), judged,
+				strings.Join(worse, ", "), worst.Namespace, worst.Shift))
+		}
+	}
+	for _, s := range edge {
+		if s.EnrolledAt.IsZero() {
+			continue
+		}
+		if before, after, ok := errorRatios(s, s.EnrolledAt, settle); ok && after-before > MaxErrorChange {
+			r.Drift = append(r.Drift, fmt.Sprintf("errors in %s rose from %.2g%% to %.2g%% of requests", s.Namespace, before*100, after*100))
 		}
 	}
 }

@@ -18,10 +18,12 @@ type History struct {
 	Step time.Duration
 	// Pods, when not 0, makes it the past of a made-up mesh of that many pods instead of that of the cluster.
 	Pods int
+	// End is when that past ends; zero means now.
+	End time.Time
 }
 
-// WriteHistory gives Prometheus a past that ends now, and restarts it so that it
-// sees it. It returns how much was written, for people.
+// WriteHistory gives Prometheus a past, and restarts it so that it sees it. Blocks that an
+// earlier call wrote for the same days are replaced. It returns how much was written, for people.
 func (l *Lab) WriteHistory(ctx context.Context, h History) (string, error) {
 	url := l.Metrics + "/rates"
 	if h.Pods > 0 {
@@ -36,19 +38,19 @@ func (l *Lab) WriteHistory(ctx context.Context, h History) (string, error) {
 		return "", err
 	}
 	defer response.Body.Close()
-	rates, err := io.ReadAll(response.Body)
-	if err != nil {
-		return "", err
-	}
 	if response.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("GET %s: %s: %.200s", url, response.Status, rates)
+		text, _ := io.ReadAll(io.LimitReader(response.Body, 200))
+		return "", fmt.Errorf("GET %s: %s: %s", url, response.Status, text)
 	}
 	if err := l.Stop(ctx, Prometheus); err != nil {
 		return "", err
 	}
+	if h.End.IsZero() {
+		h.End = time.Now()
+	}
 	cmd := exec.CommandContext(ctx, l.Bin.Path("prometheus", "history"), "-out", l.path("prometheus"),
-		"-days", strconv.Itoa(h.Days), "-step", h.Step.String(), "-end", strconv.FormatInt(time.Now().Truncate(h.Step).Unix(), 10))
-	cmd.Stdin = bytes.NewReader(rates)
+		"-days", strconv.Itoa(h.Days), "-step", h.Step.String(), "-end", strconv.FormatInt(h.End.Truncate(h.Step).Unix(), 10))
+	cmd.Stdin = response.Body // not kept: it can be hundreds of megabytes
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	if err := cmd.Run(); err != nil {

@@ -20,7 +20,8 @@ import (
 	"github.com/sidestep-mesh/sidestep/test/lab/scenario"
 )
 
-// ServeRates answers with every series and how fast it grows (C) or what it is (G).
+// ServeRates answers with every series and how fast it grows (C, or N for whole things) or what it is (G), under the
+// model that is set now.
 // With ?pods=N it speaks of a made-up mesh of N pods with sidecars, not of the cluster.
 func (e *Exporters) ServeRates(w http.ResponseWriter, r *http.Request) {
 	pods := 0
@@ -31,18 +32,23 @@ func (e *Exporters) ServeRates(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	x := &exposition{now: time.Now(), model: published, counters: map[string]*counter{}, round: 1}
+	fault := e.control.Faults().Metrics
+	m, err := modelNamed(fault.Model)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	x := &exposition{now: time.Now(), model: m, counters: map[string]*counter{}, round: 1, fault: fault}
 	if pods > 0 {
 		x.mesh = syntheticMesh(pods)
 	} else {
 		e.mu.Lock()
-		m, err := e.world.mesh(e.calls, e.bound)
+		x.mesh, err = e.world.mesh(e.calls, e.bound)
 		e.mu.Unlock()
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
-		x.mesh = m
 	}
 	x.all()
 	_, _ = w.Write(x.rates())

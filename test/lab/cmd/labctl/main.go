@@ -28,6 +28,7 @@ const usage = `labctl: a real control plane on this machine, for tests
   labctl unload SCENARIO...     remove them again
   labctl fault ...              set something wrong ("labctl fault" lists what)
   labctl measure SIDESTEP       time and memory of its live audit beside raw LISTs of the same kinds
+  labctl bench-roi SIDESTEP     what its collection of metrics costs over 14 days of 10,000 pods, in a lab of its own
   labctl history                give Prometheus a past, 14 days at one minute (-days, -step, -pods)
   labctl logs [PROCESS]         where the logs are, or the end of one
   labctl down                   end the lab and remove everything it left
@@ -42,7 +43,7 @@ type command func(ctx context.Context, dir string, args []string) error
 
 var commands = map[string]command{
 	"build": build, "up": up, "down": down, "status": status, "load": load, "unload": unload,
-	"fault": fault, "logs": logs, "env": env, "measure": measure, "history": history,
+	"fault": fault, "logs": logs, "env": env, "measure": measure, "bench-roi": benchROI, "history": history,
 }
 
 func main() {

@@ -58,6 +58,9 @@ func write(in io.Reader, out string, days int, step time.Duration, end time.Time
 		return err
 	}
 	start := end.AddDate(0, 0, -days)
+	if err := removeBlocks(out, start, end); err != nil {
+		return err
+	}
 	samples := uint64(0)
 	// A block a day keeps the memory of writing and reading small.
 	for day := range days {
@@ -178,6 +181,30 @@ func block(out string, all []series, start, from, to time.Time, step time.Durati
 	}
 	// By rename: the running server sees a whole block or none.
 	return stats, os.Rename(dir, strings.TrimSuffix(dir, ".tmp"))
+}
+
+// removeBlocks removes the blocks that lie between two times altogether: those of an earlier run.
+func removeBlocks(out string, start, end time.Time) error {
+	metas, err := filepath.Glob(filepath.Join(out, "*", "meta.json"))
+	if err != nil {
+		return err
+	}
+	for _, name := range metas {
+		raw, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		var meta tsdb.BlockMeta
+		if err := json.Unmarshal(raw, &meta); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if meta.MinTime >= start.UnixMilli() && meta.MaxTime <= end.UnixMilli() {
+			if err := os.RemoveAll(filepath.Dir(name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func addSymbols(w *index.Writer, all []series) error {

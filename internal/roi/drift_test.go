@@ -1,0 +1,46 @@
+package roi
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestWhatGotWorseIsDrift(t *testing.T) {
+	used := func(cpu float64) []MeshPod {
+		return []MeshPod{{Namespace: "shop", Name: "web", Role: Application, Sidecar: Native, Use: Use{CPU: cpu, Memory: 1 << 30, HasCPU: true, HasMemory: true}}}
+	}
+	for name, c := range map[string]struct {
+		cpu, shift, errors float64
+		want               string // empty: no drift
+	}{
+		"all as before":                        {10, 0, 0, ""},
+		"the mesh uses a little more":          {11, 0, 0, ""},
+		"the mesh uses half as much":           {5, 0, 0, ""},
+		"the mesh uses half as much again":     {15, 0, 0, "CPU used by the mesh grew: 15 cores now, 10 cores at the baseline"},
+		"answers take longer":                  {10, 20, 0, "P99 latency is worse in 1 of 1 namespaces"},
+		"answers come sooner":                  {10, -20, 0, ""},
+		"more requests fail than did":          {10, 0, 0.02, "errors in moved rose from 0.1% to 2% of requests"},
+		"more fail, so speed cannot be judged": {10, 20, 0.02, "errors in moved rose"},
+	} {
+		rng := rand.New(rand.NewPCG(3, 4))
+		b := Baseline{At: start, Accounts: Accounts(used(10), "test")}
+		edge := mesh(rng, 400, 2, 0, c.shift)
+		if c.errors > 0 {
+			for i := range edge[0].Errors {
+				if edge[0].Errors[i].T > edge[0].EnrolledAt.Unix() {
+					edge[0].Errors[i].V = c.errors
+				}
+			}
+		}
+		r := Compare(b, Now{At: start.AddDate(0, 1, 0), MeshPods: used(c.cpu), HasPods: true, Edge: edge, Settle: time.Hour, Rng: rng})
+		got := strings.Join(r.Drift, "\n")
+		if c.want == "" && got != "" || !strings.Contains(got, c.want) {
+			t.Errorf("%s: drift %q, want %q", name, got, c.want)
+		}
+		if c.errors > 0 && strings.Contains(got, "latency is worse") {
+			t.Errorf("%s: latency was judged although the share of errors changed: %q", name, got)
+		}
+	}
+}
