@@ -161,7 +161,7 @@ func (f *roiFlags) priceSources(env *Env, d metric.Dump) (roi.Prices, error) {
 
 func (f *roiFlags) forecast(env *Env, s *roiState) roi.Forecast {
 	in := roi.Input{At: env.Now().UTC(), WindowStart: s.dump.Start, HasObjects: s.mesh != nil, Cluster: s.cluster, MeshPods: s.pods, Source: s.source,
-		Prices: s.prices, EngineeringCost: f.engineering, Edge: edgeOf(s.dump, s.modes), Startup: startups(s.cluster), Gaps: s.gaps}
+		Prices: s.prices, EngineeringCost: f.engineering, ByMode: s.edgeByMode(), Startup: s.startups(), Gaps: s.gaps}
 	var close map[string]bool
 	if s.mesh != nil {
 		in.Change, in.Keeps = roiChange(s.mesh, s.audit, f.waypointReplicas, roi.DefaultWaypoint)

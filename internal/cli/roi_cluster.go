@@ -202,24 +202,6 @@ func closeNamespaces(m *mesh.Mesh) map[string]bool {
 	return out
 }
 
-// startups are seconds from created to ready, by mode, from the pods themselves.
-func startups(c roi.Cluster) map[roi.Mode][]float64 {
-	out := map[roi.Mode][]float64{}
-	for _, p := range c.Pods {
-		if p.Role != roi.Application || p.Finished() || p.Mode == "" {
-			continue
-		}
-		for _, cond := range p.Object.Status.Conditions {
-			if cond.Type == corev1.PodReady && cond.Status == corev1.ConditionTrue {
-				if d := cond.LastTransitionTime.Sub(p.Object.CreationTimestamp.Time); d > 0 && !p.Object.CreationTimestamp.IsZero() {
-					out[p.Mode] = append(out[p.Mode], d.Seconds())
-				}
-			}
-		}
-	}
-	return out
-}
-
 // namespaceModes is each namespace's mode where all its mesh workloads have the same, with the newest pod's creation: that is when the last of them
 // took the mode on, since a change of mode restarts pods.
 func namespaceModes(c roi.Cluster) (map[string]roi.Mode, map[string]time.Time) {
@@ -230,7 +212,7 @@ func namespaceModes(c roi.Cluster) (map[string]roi.Mode, map[string]time.Time) {
 		}
 		ns := p.Object.Namespace
 		if old, ok := modes[ns]; ok && old != p.Mode {
-			modes[ns] = "mixed"
+			modes[ns] = roi.ModeMixed
 		} else if !ok {
 			modes[ns] = p.Mode
 		}

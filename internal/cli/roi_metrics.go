@@ -47,6 +47,7 @@ func (f *metricFlags) registerServer(c *cobra.Command) {
 	fl.Float64Var(&f.params.LatencyScale, "latency-scale", 1, "milliseconds in one unit of --latency-metric; 1000 for seconds")
 	fl.StringVar(&f.params.RequestsMetric, "requests-metric", "", "request counter `NAME` of the same instrument")
 	fl.StringVar(&f.params.ErrorMatcher, "error-matcher", "", "PromQL label `MATCHERS` of failed requests in --requests-metric")
+	fl.StringVar(&f.params.WorkloadBy, "latency-workload-label", "", "`LABEL` of these series that names the destination workload, for latency by mode (default: Istio's)")
 	fl.StringVar(&f.params.GroupBy, "latency-namespace-label", "", "`LABEL` of these series that names the destination namespace")
 }
 

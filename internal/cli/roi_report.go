@@ -91,7 +91,8 @@ func (o *roiReportFlags) make(c *cobra.Command, env *Env, f *roiFlags) (roi.Repo
 		return roi.Report{}, nil, err
 	}
 	now := roi.Now{At: env.Now().UTC(), MeshPods: s.pods, HasPods: s.mesh != nil || s.pods != nil, Source: s.source, Sidecars: proxyState(s.dump, s.pods), EngineeringCost: f.engineering,
-		Edge: edgeOf(s.dump, s.modes), Settle: o.settle, Startup: startups(s.cluster), WaveSidecars: s.waveSidecars(), Gaps: s.gaps, Simulated: o.simulated, Rng: rand.New(rand.NewPCG(roiSeed, 1))}
+		Edge: edgeOf(s.dump, s.modes), Settle: o.settle, ByMode: s.edgeByMode(), Startup: s.startups(), WaveSidecars: s.waveSidecars(), Gaps: s.gaps,
+		Simulated: o.simulated, Rng: rand.New(rand.NewPCG(roiSeed, 1))}
 	now.Nodes, now.HasNodes = s.nodes()
 	now.EdgeRPS, now.HasRPS = edgeRPS(now.Edge)
 	if o.billed() {

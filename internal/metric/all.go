@@ -16,6 +16,7 @@ func All() []Metric {
 		proxyUsage,
 		podStartup,
 		edgeRequests,
+		edgeWorkloads,
 		proxiedRequests,
 		istiodPushes,
 		zoneBytes,

@@ -3,6 +3,7 @@ package metric
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -57,6 +58,100 @@ var edgeRequests = Metric{
 		}
 		return p.byNamespace("result", part(AllRequests, p.EdgeMatcher)+` or `+part(FailedRequests, p.EdgeMatcher+","+p.ErrorMatcher))
 	},
+}
+
+// Value of the result label of edge_workloads that marks buckets; the others are those of edge_requests.
+const bucketRates = "bucket"
+
+// edgeWorkloads is what the edge saw of each workload over a day, for a summary by mode: workloads of one namespace may be
+// in several. It is recorded by bucket, since quantiles of several workloads cannot be put together.
+var edgeWorkloads = Metric{
+	Name: "edge_workloads", Unit: Requests, Kind: Instant,
+	Doc: "requests per second by destination workload, same instrument as the latency, mean of the last day: all, failed, and by upper bound of their " +
+		"latency in milliseconds; by namespace alone where no label names the workload",
+	NoData:  "no series match the edge matcher: latency by mode is then withheld",
+	Sources: []Source{IstioProxies},
+	Series:  []string{"istio_request_duration_milliseconds_bucket", "istio_requests_total"},
+	Labels:  []string{"namespace", "workload", "le", "result"},
+	Query: func(p Params) string {
+		by := p.GroupBy
+		if p.WorkloadBy != "" {
+			by += ", " + p.WorkloadBy
+		}
+		part := func(result, by, series, matcher string) string {
+			return fmt.Sprintf(`label_replace(sum by (%s) (rate(%s{%s}[%s])), "result", %q, "", "")`, by, series, matcher, span(p.traffic()), result)
+		}
+		all := strings.Join([]string{part(bucketRates, by+", le", p.LatencyMetric+"_bucket", p.EdgeMatcher), part(AllRequests, by, p.RequestsMetric, p.EdgeMatcher),
+			part(FailedRequests, by, p.RequestsMetric, p.EdgeMatcher+","+p.ErrorMatcher)}, " or ")
+		for _, name := range [][2]string{{p.GroupBy, "namespace"}, {p.WorkloadBy, "workload"}} {
+			if from, to := name[0], name[1]; from != "" && from != to {
+				all = fmt.Sprintf(`label_replace(%s, %q, "$1", %q, "(.*)")`, all, to, from)
+			}
+		}
+		return `sum by (namespace, workload, le, result) (` + all + `)`
+	},
+	Reduce: func(p Params, in []Series) []Series {
+		for _, s := range in {
+			if le, err := strconv.ParseFloat(s.Labels["le"], 64); err == nil {
+				s.Labels["le"] = strconv.FormatFloat(le*p.LatencyScale, 'g', -1, 64)
+			}
+		}
+		return in
+	},
+}
+
+// EdgeSummary is what the edge saw of a group of workloads: milliseconds, and a ratio. What is not known is absent.
+type EdgeSummary struct {
+	P50, P99, Errors          float64
+	HasLatency, HasErrorRatio bool
+	// Requests is the rate that the figures rest on, per second.
+	Requests float64
+}
+
+// SummariseEdge puts the workloads of an answer to edge_workloads together by the group that each is in. Workload is
+// empty where the series do not name one; a group "" leaves it out.
+func SummariseEdge(r Result, group func(namespace, workload string) string) map[string]EdgeSummary {
+	type sums struct {
+		buckets     map[float64]float64
+		all, failed float64
+	}
+	by := map[string]*sums{}
+	for _, s := range r.Series {
+		v, ok := s.Last()
+		name := group(s.Labels["namespace"], s.Labels["workload"])
+		if !ok || name == "" {
+			continue
+		}
+		if by[name] == nil {
+			by[name] = &sums{buckets: map[float64]float64{}}
+		}
+		switch s.Labels["result"] {
+		case AllRequests:
+			by[name].all += v
+		case FailedRequests:
+			by[name].failed += v
+		case bucketRates:
+			if le, err := strconv.ParseFloat(s.Labels["le"], 64); err == nil {
+				by[name].buckets[le] += v
+			}
+		}
+	}
+	out := map[string]EdgeSummary{}
+	for name, x := range by {
+		var buckets []bucket
+		for le, count := range x.buckets {
+			buckets = append(buckets, bucket{le, count})
+		}
+		e := EdgeSummary{P50: bucketQuantile(0.5, buckets), P99: bucketQuantile(0.99, buckets), Requests: x.all}
+		if e.HasLatency = Finite(e.P50) && Finite(e.P99); !e.HasLatency {
+			e.P50, e.P99 = 0, 0
+		}
+		if e.HasErrorRatio = x.all > 0; e.HasErrorRatio {
+			e.Errors = x.failed / x.all
+		}
+		out[name] = e
+	}
+	return out
 }
 
 // byNamespace renames the instrument's namespace label; the other label stays.

@@ -92,6 +92,8 @@ type Params struct {
 	LatencyScale  float64
 	// GroupBy is the label of the edge series that names the destination namespace.
 	GroupBy string
+	// WorkloadBy is the label that names the destination workload; empty when none does.
+	WorkloadBy string
 	// RequestsMetric counts requests of the same instrument; ErrorMatcher selects its errors.
 	RequestsMetric, ErrorMatcher string
 }
@@ -110,6 +112,9 @@ func (p Params) Defaults() Params {
 	}
 	if p.LatencyMetric == "" {
 		p.LatencyMetric, p.LatencyScale = "istio_request_duration_milliseconds", 1
+		if p.WorkloadBy == "" {
+			p.WorkloadBy = "destination_workload"
+		}
 	}
 	if p.LatencyScale <= 0 {
 		p.LatencyScale = 1

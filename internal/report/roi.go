@@ -238,9 +238,17 @@ func (r *ROI) modes(modes []roi.ModeLatency) {
 	s := ROISection{Title: "Latency by mode", Note: "Context, not a comparison: modes serve different applications.",
 		Columns: []string{"mode", "namespaces", "P50", "P99", "errors", "pod start-up"}}
 	for _, m := range modes {
-		s.Rows = append(s.Rows, []string{string(m.Mode), number(m.Namespaces), m.P50.String(), m.P99.String(), m.Errors.String(), m.Startup.String()})
+		s.Rows = append(s.Rows, []string{string(m.Mode), namespaces(m.Namespaces), m.P50.String(), m.P99.String(), m.Errors.String(), m.Startup.String()})
 	}
 	r.add(s)
+}
+
+// namespaces names a few and counts more.
+func namespaces(names []string) string {
+	if len(names) > 6 {
+		return fmt.Sprintf("%d, among them %s", len(names), strings.Join(names[:3], ", "))
+	}
+	return strings.Join(names, ", ")
 }
 
 func (r *ROI) latency(verdicts []roi.LatencyVerdict) {

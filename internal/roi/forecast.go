@@ -36,7 +36,7 @@ type Input struct {
 	// Waves are the names of a plan's waves, in order; Pod.Wave and WaypointPlan.Wave refer to them. Empty without a plan.
 	Waves   []string
 	Zone    ZoneInput
-	Edge    []EdgeSeries
+	ByMode  []ModeEdge
 	Startup map[Mode][]float64
 	Gaps    []Gap
 }
@@ -106,7 +106,7 @@ func Make(in Input) Forecast {
 	f.Groups = groupsOf(in)
 	f.Waves = f.wavesOf(in)
 	f.Costly = costly(in)
-	f.Modes = ByMode(in.Edge, in.Startup)
+	f.Modes = ByMode(in.ByMode, in.Startup)
 	f.Zones = Zones(in.Zone)
 	f.Causes = f.causes(in)
 	return f

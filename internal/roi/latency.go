@@ -284,53 +284,52 @@ func constant(in []float64) bool {
 	return true
 }
 
-// ModeLatency is what the edge saw of the namespaces in one mode: context, not a comparison. Modes serve different
-// applications, so a difference between two rows is not an effect of the mesh.
-type ModeLatency struct {
-	Mode       Mode   `json:"mode"`
-	Namespaces int    `json:"namespaces"`
-	P50        Figure `json:"p50"`
-	P99        Figure `json:"p99"`
-	Errors     Figure `json:"errorRatio"`
-	Startup    Figure `json:"startup"`
+// ModeEdge is what the edge saw of the workloads in one mode. Figures that are not known say why.
+type ModeEdge struct {
+	Mode Mode
+	// Namespaces are those with such workloads.
+	Namespaces       []string
+	P50, P99, Errors Figure
 }
 
-// ByMode summarises by mode. startups are seconds from created to ready, by mode.
-func ByMode(series []EdgeSeries, startups map[Mode][]float64) []ModeLatency {
-	type bucket struct {
-		p50, p99, errs []float64
-		n              int
+// ModeMixed stands for a namespace whose workloads are in several modes, where the series do not name the workload.
+const ModeMixed Mode = "mixed"
+
+// ModeLatency is what the edge saw of the workloads in one mode: context, not a comparison. Modes serve different
+// applications, so a difference between two rows is not an effect of the mesh.
+type ModeLatency struct {
+	Mode       Mode     `json:"mode"`
+	Namespaces []string `json:"namespaces,omitempty"`
+	P50        Figure   `json:"p50"`
+	P99        Figure   `json:"p99"`
+	Errors     Figure   `json:"errorRatio"`
+	Startup    Figure   `json:"startup"`
+}
+
+// ByMode joins what the edge saw with how long pods take to start: seconds from created to ready, by mode.
+func ByMode(edge []ModeEdge, startups map[Mode][]float64) []ModeLatency {
+	by := map[Mode]ModeLatency{}
+	for _, e := range edge {
+		by[e.Mode] = ModeLatency{Mode: e.Mode, Namespaces: e.Namespaces, P50: e.P50, P99: e.P99, Errors: e.Errors, Startup: Missing("s", "no pod start-up times")}
 	}
-	by := map[Mode]*bucket{}
-	for _, s := range series {
-		b := by[s.Mode]
-		if b == nil {
-			b = &bucket{}
-			by[s.Mode] = b
+	if m, ok := by[ModeMixed]; ok {
+		m.Startup = Missing("s", "pods are counted under their own mode")
+		by[ModeMixed] = m
+	}
+	for mode, seconds := range startups {
+		m, ok := by[mode]
+		if !ok {
+			const none = "no edge series"
+			m = ModeLatency{Mode: mode, P50: Missing("ms", none), P99: Missing("ms", none), Errors: Missing("ratio", none), Startup: Missing("s", "no pod start-up times")}
 		}
-		b.n++
-		b.p50 = append(b.p50, values(s.P50)...)
-		b.p99 = append(b.p99, values(s.P99)...)
-		b.errs = append(b.errs, values(s.Errors)...)
-	}
-	for m := range startups {
-		if by[m] == nil {
-			by[m] = &bucket{}
+		if len(seconds) > 0 {
+			m.Startup = Known(medianOf(seconds), "s", fmt.Sprintf("pods, created to ready, median of %d", len(seconds)))
 		}
+		by[mode] = m
 	}
-	fig := func(v []float64, unit, source, none string) Figure {
-		if len(v) == 0 {
-			return Missing(unit, none)
-		}
-		return Known(medianOf(v), unit, fmt.Sprintf("%s, median of %d", source, len(v)))
-	}
-	var out []ModeLatency
-	for m, b := range by {
-		out = append(out, ModeLatency{Mode: m, Namespaces: b.n,
-			P50:     fig(b.p50, "ms", "edge P50 by hour", "no edge series"),
-			P99:     fig(b.p99, "ms", "edge P99 by hour", "no edge series"),
-			Errors:  fig(b.errs, "ratio", "edge error ratio by hour", "no edge series"),
-			Startup: fig(startups[m], "s", "pods, created to ready", "no pod start-up times")})
+	out := make([]ModeLatency, 0, len(by))
+	for _, m := range by {
+		out = append(out, m)
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Mode < out[j].Mode })
 	return out

@@ -26,6 +26,7 @@ type Now struct {
 	EngineeringCost           float64
 	Edge                      []EdgeSeries
 	Settle                    time.Duration
+	ByMode                    []ModeEdge
 	Startup                   map[Mode][]float64
 	Zone                      ZoneInput
 	Gaps                      []Gap
@@ -78,7 +79,7 @@ const (
 func Compare(b Baseline, now Now) Report {
 	r := Report{APIVersion: APIVersion, Kind: ReportKind, At: now.At, Baseline: b.Hash, BaselineAt: b.At, Gaps: now.Gaps,
 		Accounts: Accounts(now.MeshPods, now.Source), History: now.History, Simulated: now.Simulated,
-		Hybrid: DetectHybridTax(b.Sidecars, now.Sidecars), Modes: ByMode(now.Edge, now.Startup), Zones: Zones(now.Zone)}
+		Hybrid: DetectHybridTax(b.Sidecars, now.Sidecars), Modes: ByMode(now.ByMode, now.Startup), Zones: Zones(now.Zone)}
 	cpu, mem, use, memUse := r.freed(b, now.HasPods)
 	gone := r.nodesGone(b, now)
 	r.rows(b, cpu, mem, gone)

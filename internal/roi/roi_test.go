@@ -143,7 +143,8 @@ func TestNothingThatIsPrintedIsNaNOrInfinite(t *testing.T) {
 			in.MeshPods[i].Use = Use{CPU: pick("cpu"), Memory: pick("memory"), HasCPU: true, HasMemory: true}
 		}
 		in.Zone = ZoneInput{Measured: []ZoneFlow{{"a", "b", "shop", pick("bytes")}}, PerGB: pick("gb"), Currency: "USD"}
-		in.Edge = []EdgeSeries{{Namespace: "shop", P99: []Hourly{{3600, pick("p99")}}}}
+		in.ByMode = []ModeEdge{{Mode: ModeSidecar, P99: Known(pick("p99"), "ms", "test")}}
+		in.Startup = map[Mode][]float64{ModeSidecar: {pick("startup")}}
 		f := Make(in)
 		before := ProxyState{Pods: 1, CPUCores: pick("b"), MemoryBytes: pick("bm"), RPS: pick("r"), HasCPU: true, HasMemory: true}
 		after := before

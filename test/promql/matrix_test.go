@@ -181,6 +181,7 @@ var expected = map[string]struct {
 	"pod_startup":      {19, map[string]string{"pod": "plain"}, 7},
 	"edge_latency":     {4, map[string]string{"namespace": "shop", "quantile": "0.99"}, 23.5},
 	"edge_requests":    {3, map[string]string{"namespace": "shop", "result": "failed"}, 1},
+	"edge_workloads":   {13, map[string]string{"namespace": "shop", "result": "failed"}, 1},
 	"proxied_requests": {2, map[string]string{"reporter": "destination"}, 30},
 	"istiod_pushes":    {1, nil, 2},
 	"zone_bytes":       {2, map[string]string{"destination_zone": "b"}, 400},

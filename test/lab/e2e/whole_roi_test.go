@@ -81,7 +81,7 @@ func TestROIPromisedAndRealisedOnPayments(t *testing.T) {
 	// An autoscaler would have taken the slack that is there anyway long ago. What it takes afterwards is due to the move.
 	began := time.Now()
 	slack := r.removable(ctx, t, "forecast", "not due to the change: slack that packing afresh would find today")
-	taken := shrink(ctx, t, client, slack, func(cordoned []string) { evict(ctx, t, client, cordoned) })
+	taken := shrink(ctx, t, client, slack, func(cordoned []string) { deletePods(ctx, t, client, cordoned, false) })
 	t.Logf("%d nodes of slack were said to be there, %d went, in %s", slack, taken, time.Since(began).Round(time.Second))
 
 	writeHistory(ctx, t, lab.History{Days: 7, Step: 5 * time.Minute, End: r.change})
@@ -355,7 +355,7 @@ func shrink(ctx context.Context, t *testing.T, client *cluster.Client, expected 
 	}
 	for ; gone < len(nodes); gone++ {
 		cordon(ctx, t, client, nodes[gone], true)
-		evict(ctx, t, client, nodes[gone:gone+1])
+		deletePods(ctx, t, client, nodes[gone:gone+1], false)
 		if !fits(ctx, t, client) {
 			cordon(ctx, t, client, nodes[gone], false)
 			break
@@ -364,16 +364,12 @@ func shrink(ctx context.Context, t *testing.T, client *cluster.Client, expected 
 	if !fits(ctx, t, client) {
 		t.Error("pods wait for a node though the last one was opened again")
 	}
-	now := int64(0)
 	for _, node := range nodes[:gone] {
 		if err := client.Kube.CoreV1().Nodes().Delete(ctx, node, metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		// Its DaemonSet pods; the pod collector would take a minute.
-		if err := client.Kube.CoreV1().Pods("").DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &now}, metav1.ListOptions{FieldSelector: "spec.nodeName=" + node}); err != nil {
-			t.Logf("pods of node %s: %v", node, err)
-		}
 	}
+	deletePods(ctx, t, client, nodes[:gone], true) // the pod collector would take a minute
 	return gone
 }
 
@@ -408,8 +404,8 @@ func cordon(ctx context.Context, t *testing.T, client *cluster.Client, node stri
 	}
 }
 
-// evict deletes the pods of nodes, but for those of DaemonSets.
-func evict(ctx context.Context, t *testing.T, client *cluster.Client, nodes []string) {
+// deletePods deletes the pods of nodes, those of DaemonSets too or not.
+func deletePods(ctx context.Context, t *testing.T, client *cluster.Client, nodes []string, daemons bool) {
 	t.Helper()
 	now := int64(0)
 	for _, node := range nodes {
@@ -418,7 +414,7 @@ func evict(ctx context.Context, t *testing.T, client *cluster.Client, nodes []st
 			t.Fatal(err)
 		}
 		for _, pod := range pods.Items {
-			if owner := metav1.GetControllerOf(&pod); owner != nil && owner.Kind == "DaemonSet" {
+			if owner := metav1.GetControllerOf(&pod); !daemons && owner != nil && owner.Kind == "DaemonSet" {
 				continue
 			}
 			if err := client.Kube.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil && !apierrors.IsNotFound(err) {

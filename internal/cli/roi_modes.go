@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/sidestep-mesh/sidestep/internal/metric"
+	"github.com/sidestep-mesh/sidestep/internal/roi"
+)
+
+// edgeByMode sums what the edge saw by the mode of the workload that was called, where the series name it, else by its
+// namespace's mode; a namespace in several modes is then a group of its own, called mixed.
+func (s *roiState) edgeByMode() []roi.ModeEdge {
+	r := s.dump.Result("edge_workloads")
+	if !r.Usable() {
+		return nil
+	}
+	modes := workloadModes(s.cluster)
+	namespaces := map[roi.Mode]map[string]bool{}
+	group := func(namespace, workload string) string {
+		mode, ok := modes[namespace+"/"+workload]
+		if !ok {
+			mode = s.modes[namespace]
+		}
+		if mode == "" || namespace == "" || namespace == "unknown" {
+			return "" // outside the mesh, or not in the input
+		}
+		if namespaces[mode] == nil {
+			namespaces[mode] = map[string]bool{}
+		}
+		namespaces[mode][namespace] = true
+		return string(mode)
+	}
+	summaries := metric.SummariseEdge(r, group)
+	var out []roi.ModeEdge
+	for _, mode := range slices.Sorted(maps.Keys(namespaces)) {
+		e := summaries[string(mode)]
+		source := fmt.Sprintf("edge, last day, %.4g requests/s", e.Requests)
+		m := roi.ModeEdge{Mode: mode, Namespaces: slices.Sorted(maps.Keys(namespaces[mode])), P50: roi.Missing("ms", "no requests"),
+			P99: roi.Missing("ms", "no requests"), Errors: roi.Missing("ratio", "no requests")}
+		if e.HasLatency {
+			m.P50, m.P99 = roi.Known(e.P50, "ms", source), roi.Known(e.P99, "ms", source)
+		}
+		if e.HasErrorRatio {
+			m.Errors = roi.Known(e.Errors, "ratio", source)
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+// workloadModes maps namespace/name to a mode where workloads of that name agree on one.
+func workloadModes(c roi.Cluster) map[string]roi.Mode {
+	out := map[string]roi.Mode{}
+	for _, p := range c.Pods {
+		if p.Role != roi.Application || p.Finished() {
+			continue
+		}
+		key := p.Object.Namespace + "/" + workloadName(p.Workload)
+		if old, ok := out[key]; ok && old != p.Mode {
+			out[key] = roi.ModeMixed
+		} else {
+			out[key] = p.Mode
+		}
+	}
+	return out
+}
+
+// workloadName is the last part of namespace/kind/name.
+func workloadName(key string) string {
+	for i := len(key) - 1; i >= 0; i-- {
+		if key[i] == '/' {
+			return key[i+1:]
+		}
+	}
+	return key
+}
+
+// startups are seconds from created to ready, by mode: from the pods themselves, else from kube-state-metrics.
+func (s *roiState) startups() map[roi.Mode][]float64 {
+	out := map[roi.Mode][]float64{}
+	modes := map[string]roi.Mode{}
+	for _, p := range s.cluster.Pods {
+		if p.Role != roi.Application || p.Finished() || p.Mode == "" {
+			continue
+		}
+		modes[p.Object.Namespace+"/"+p.Object.Name] = p.Mode
+		for _, cond := range p.Object.Status.Conditions {
+			if cond.Type == corev1.PodReady && cond.Status == corev1.ConditionTrue {
+				if d := cond.LastTransitionTime.Sub(p.Object.CreationTimestamp.Time); d > 0 && !p.Object.CreationTimestamp.IsZero() {
+					out[p.Mode] = append(out[p.Mode], d.Seconds())
+				}
+			}
+		}
+	}
+	r := s.dump.Result("pod_startup")
+	if len(out) > 0 || !r.Usable() {
+		return out
+	}
+	if s.mesh == nil { // without objects only sidecars can be told
+		for _, p := range s.pods {
+			if p.Role == roi.Application {
+				modes[p.Key()] = roi.ModeSidecar
+			}
+		}
+	}
+	for _, x := range r.Series {
+		mode, known := modes[x.Labels["namespace"]+"/"+x.Labels["pod"]]
+		if v, ok := x.Last(); ok && known && v > 0 {
+			out[mode] = append(out[mode], v)
+		}
+	}
+	return out
+}
