@@ -44,7 +44,7 @@ func sampleForecast() roi.Forecast {
 			{Wave: "2", Namespace: "search", Leaving: 1177, Freed: still.Times(70), Net: still.Times(70)},
 		},
 		Costly: []roi.Costly{{Workload: "shop/Deployment/ledger", Features: []string{"SS501: EnvoyFilter shop/lua|x <b>keeps</b> the sidecar"}, Only: true, Pods: 16, Requests: still}},
-		Modes: []roi.ModeLatency{{Mode: roi.ModeSidecar, Namespaces: 2, P50: roi.Known(4.2, "ms", "edge"), P99: roi.Known(38, "ms", "edge"), Errors: roi.Missing("ratio", "no requests"),
+		Modes: []roi.ModeLatency{{Mode: roi.ModeSidecar, Namespaces: []string{"calm", "shop"}, P50: roi.Known(4.2, "ms", "edge"), P99: roi.Known(38, "ms", "edge"), Errors: roi.Missing("ratio", "no requests"),
 			Startup: roi.Known(9, "seconds", "pods")}},
 		Zones: roi.ZoneLedger{Measured: roi.Missing("GB/month", "no workload is enrolled"), Estimated: roi.Known(1234567.8, "GB/month", "where pods run", "DNS"),
 			Price: roi.Known(24691.36, "EUR/month", "0.02 per GB"), Avoidable: roi.Known(12000, "EUR/month", "trafficDistribution")},
@@ -76,7 +76,7 @@ func sampleReport() roi.Report {
 }
 
 func TestRenderingsOfOneForecastAndOneReport(t *testing.T) {
-	queries := map[string]string{"proxy_cpu": `sum by (namespace) (rate(x{a="<b>"}[5m]))`, "node_count": "count(kube_node_info)"}
+	queries := map[string]string{"proxy_usage": `sum by (namespace) (rate(x{a="<b>"}[5m]))`, "node_count": "count(kube_node_info)"}
 	for name, r := range map[string]*ROI{"roi-forecast": NewROIForecast(sampleForecast(), queries, true), "roi-report": NewROIReport(sampleReport(), queries, true)} {
 		for ending, write := range map[string]func(io.Writer) error{"txt": r.Text, "json": r.JSON, "csv": r.CSV, "md": r.Markdown, "html": r.HTML, "prom": r.Prometheus} {
 			t.Run(name+"."+ending, func(t *testing.T) { rendered(t, name+"."+ending, write) })
