@@ -188,7 +188,9 @@ func fits(ctx context.Context, t *testing.T, client *cluster.Client) bool {
 	t.Helper()
 	want := wantedPods(ctx, t, client)
 	refused, seen, since := 0, "", time.Now()
-	eventually(ctx, t, func(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute) // 2,000 pods at once, on a machine with other work
+	defer cancel()
+	err := cluster.Poll(ctx, 500*time.Millisecond, func(ctx context.Context) error {
 		pods, err := client.Kube.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return err
@@ -223,6 +225,9 @@ func fits(ctx context.Context, t *testing.T, client *cluster.Client) bool {
 		}
 		return errors.New(now)
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	return refused == 0
 }
 
