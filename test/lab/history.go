@@ -48,8 +48,12 @@ func (l *Lab) WriteHistory(ctx context.Context, h History) (string, error) {
 	if h.End.IsZero() {
 		h.End = time.Now()
 	}
+	perBlock := h.Days // of a lab's own size
+	if h.Pods > 0 {
+		perBlock = 1
+	}
 	cmd := exec.CommandContext(ctx, l.Bin.Path("prometheus", "history"), "-out", l.path("prometheus"),
-		"-days", strconv.Itoa(h.Days), "-step", h.Step.String(), "-end", strconv.FormatInt(h.End.Truncate(h.Step).Unix(), 10))
+		"-days", strconv.Itoa(h.Days), "-block-days", strconv.Itoa(perBlock), "-step", h.Step.String(), "-end", strconv.FormatInt(h.End.Truncate(h.Step).Unix(), 10))
 	cmd.Stdin = response.Body // not kept: it can be hundreds of megabytes
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut

@@ -38,9 +38,10 @@ func main() {
 	out := flag.String("out", "", "folder of the database")
 	days := flag.Int("days", 14, "how many days, up to -end")
 	step := flag.Duration("step", time.Minute, "time between samples")
+	perBlock := flag.Int("block-days", 1, "days to a block: one keeps the memory of writing and reading small, many save time")
 	end := flag.Int64("end", 0, "end of the history, in seconds since 1970")
 	flag.Parse()
-	if err := write(os.Stdin, *out, *days, *step, time.Unix(*end, 0)); err != nil {
+	if err := write(os.Stdin, *out, *days, *perBlock, *step, time.Unix(*end, 0)); err != nil {
 		fmt.Fprintln(os.Stderr, "history:", err)
 		os.Exit(1)
 	}
@@ -52,7 +53,7 @@ type series struct {
 	shape  shape
 }
 
-func write(in io.Reader, out string, days int, step time.Duration, end time.Time) error {
+func write(in io.Reader, out string, days, perBlock int, step time.Duration, end time.Time) error {
 	all, err := read(in)
 	if err != nil {
 		return err
@@ -62,10 +63,9 @@ func write(in io.Reader, out string, days int, step time.Duration, end time.Time
 		return err
 	}
 	samples := uint64(0)
-	// A block a day keeps the memory of writing and reading small.
-	for day := range days {
+	for day := 0; day < days; day += perBlock {
 		from := start.AddDate(0, 0, day)
-		stats, err := block(out, all, start, from, from.AddDate(0, 0, 1), step)
+		stats, err := block(out, all, start, from, from.AddDate(0, 0, min(perBlock, days-day)), step)
 		if err != nil {
 			return err
 		}
