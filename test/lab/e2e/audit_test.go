@@ -63,11 +63,7 @@ var sidestep = sync.OnceValues(func() (string, error) {
 	if path := os.Getenv("SIDESTEP"); path != "" {
 		return path, nil
 	}
-	dir, err := os.MkdirTemp("", "sidestep-bin-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "sidestep")
+	path := filepath.Join(built, "sidestep")
 	build := exec.Command("go", "build", "-o", path, "./cmd/sidestep")
 	build.Dir = filepath.Join("..", "..", "..")
 	if out, err := build.CombinedOutput(); err != nil {

@@ -18,8 +18,12 @@ import (
 	"github.com/sidestep-mesh/sidestep/test/lab/scenario"
 )
 
-// shared is the lab of this package, with every scenario loaded.
-var shared *lab.Lab
+var (
+	// shared is the lab of this package, with every scenario loaded.
+	shared *lab.Lab
+	// built is the folder for what these tests build.
+	built string
+)
 
 func TestMain(m *testing.M) {
 	lab.MainIfRole()
@@ -34,9 +38,13 @@ func TestMain(m *testing.M) {
 }
 
 func runTests(m *testing.M) (int, error) {
+	var err error
+	if built, err = os.MkdirTemp("", "sidestep-bin-"); err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(built)
 	dir, attached := os.LookupEnv("SIDESTEP_LAB")
 	if !attached {
-		var err error
 		if dir, err = os.MkdirTemp("", "sidestep-lab-"); err != nil {
 			return 1, err
 		}
