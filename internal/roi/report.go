@@ -120,7 +120,10 @@ func Compare(b Baseline, now Now) Report {
 	return r
 }
 
-// totalOf adds a figure over accounts; one unknown makes the sum unknown.
+// maxUnknown is the share of pods whose figure may be unknown in a sum: beyond it what is left out could turn the result.
+const maxUnknown = 0.05
+
+// totalOf adds a figure over accounts. Accounts that do not have it make the sum unknown, unless they are few pods; those are named as left out.
 func totalOf(accounts []Account, listed bool, of func(Account) Figure, unit string) Figure {
 	if len(accounts) == 0 && !listed {
 		return Missing(unit, "no mesh pods are known")
@@ -129,17 +132,24 @@ func totalOf(accounts []Account, listed bool, of func(Account) Figure, unit stri
 		return Known(0, unit, "no pod of the mesh runs")
 	}
 	sum, source := 0.0, ""
-	var leftOut []string
+	pods, unknown := 0, 0
+	var leftOut, why []string
 	for _, a := range accounts {
 		f := of(a)
+		pods += a.Pods
 		if f.Value == nil {
-			return Missing(unit, f.Missing+" ("+string(a.Role)+")")
+			unknown += a.Pods
+			why = append(why, fmt.Sprintf("%d pods (%s): %s", a.Pods, strings.TrimSpace(string(a.Sidecar)+" "+string(a.Role)), f.Missing))
+			continue
 		}
 		sum += *f.Value
 		source = f.Source
 		leftOut = append(leftOut, f.LeftOut...)
 	}
-	return Known(sum, unit, source, leftOut...)
+	if float64(unknown) > maxUnknown*float64(pods) {
+		return Missing(unit, strings.Join(why, "; "))
+	}
+	return Known(sum, unit, source, append(leftOut, why...)...)
 }
 
 func (r *Report) freed(b Baseline, listed bool) (cpu, mem, use, memUse Figure) {
@@ -222,8 +232,12 @@ func (r *Report) rows(b Baseline, cpu, mem, gone Figure) {
 		return Missing("", "not promised")
 	}
 	nodes := promised(3, "replace")
-	if d := promised(3, "drain"); nodes.Value != nil && d.Value != nil {
-		nodes = nodes.Between(*nodes.Value, *d.Value)
+	if d := promised(3, "drain"); nodes.Value != nil && d.Value != nil { // how far an autoscaler gets lies between the two simulations, orders of packing included
+		low, high := *nodes.Value, *nodes.Value
+		if nodes.Low != nil && nodes.High != nil {
+			low, high = *nodes.Low, *nodes.High
+		}
+		nodes = nodes.Between(min(low, *d.Value), max(high, *d.Value))
 	}
 	r.Rows = []Row{
 		row("CPU requests freed", promised(1, "CPU"), cpu, 0),

@@ -457,3 +457,22 @@ func TestZones(t *testing.T) {
 		t.Errorf("no traffic known, yet %s and %s", none.Measured, none.Price)
 	}
 }
+
+func TestASumSaysWhatIsUnknownInIt(t *testing.T) {
+	measured := Account{Role: Application, Sidecar: Classic, Pods: 100, CPUUsage: Known(5, "cores", "cAdvisor")}
+	unmeasured := func(pods int) Account {
+		return Account{Role: Application, Sidecar: Native, Pods: pods, CPUUsage: Missing("cores", "no usage was measured for these pods")}
+	}
+	usage := func(a Account) Figure { return a.CPUUsage }
+	few := totalOf([]Account{measured, unmeasured(5)}, true, usage, "cores")
+	if few.Value == nil || *few.Value != 5 || len(few.LeftOut) != 1 || few.LeftOut[0] != "5 pods (native application): no usage was measured for these pods" {
+		t.Errorf("5 of 105 pods without usage: %+v", few)
+	}
+	many := totalOf([]Account{measured, unmeasured(6)}, true, usage, "cores")
+	if many.Value != nil || !strings.Contains(many.Missing, "6 pods (native application)") {
+		t.Errorf("6 of 106 pods without usage: %+v", many)
+	}
+	if all := totalOf([]Account{unmeasured(1)}, true, usage, "cores"); all.Value != nil {
+		t.Errorf("no pod with usage: %+v", all)
+	}
+}
