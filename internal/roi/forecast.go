@@ -266,6 +266,8 @@ func (f *Forecast) simulate(in Input) {
 	f.Nodes = n
 }
 
+const simulationLeavesOut = "preferred (soft) rules, priorities, HPA reactions, pods that could move to nodes of another group"
+
 func (f *Forecast) nodesRung() Rung {
 	r := Rung{3, "nodes removable", "simulated: how many nodes fewer the same pods need; an autoscaler still has to remove them", nil}
 	if f.Nodes == nil {
@@ -275,7 +277,7 @@ func (f *Forecast) nodesRung() Rung {
 	}
 	n := f.Nodes
 	rep := Known(float64(n.Removable), "nodes", fmt.Sprintf("simulation: all pods packed afresh, %d nodes before and %d after; binding: %s",
-		n.ReplaceBefore.Nodes, n.ReplaceAfter.Nodes, n.ReplaceAfter.Binding), "preferred (soft) rules, priorities, HPA reactions")
+		n.ReplaceBefore.Nodes, n.ReplaceAfter.Nodes, n.ReplaceAfter.Binding), simulationLeavesOut)
 	if f.Leaving > 0 { // equally good orders of packing differ by a node or two
 		rep = rep.Between(float64(n.ReplaceBefore.Low-n.ReplaceAfter.High), float64(n.ReplaceBefore.High-n.ReplaceAfter.Low))
 	}
@@ -286,7 +288,7 @@ func (f *Forecast) nodesRung() Rung {
 		rep.LeftOut = append(rep.LeftOut, fmt.Sprintf("%d pods that no new node could take; their nodes are kept", u))
 	}
 	dr := Known(float64(n.Drained), "nodes", fmt.Sprintf("simulation: cluster-autoscaler's rule where pods run now, %d removable before and %d after, %d blocked",
-		len(n.DrainBefore.Removed), len(n.DrainAfter.Removed), len(n.DrainAfter.Blocked)), "preferred (soft) rules, priorities, HPA reactions")
+		len(n.DrainBefore.Removed), len(n.DrainAfter.Removed), len(n.DrainAfter.Blocked)), simulationLeavesOut)
 	if v := n.ReplaceAfter.VolumesUnknown; v > 0 {
 		left := fmt.Sprintf("where the volumes of %d pods can be used: they are kept in their zone", v)
 		rep.LeftOut, dr.LeftOut = append(rep.LeftOut, left), append(dr.LeftOut, left)
