@@ -16,6 +16,9 @@ type planDocument struct {
 	APIVersion string     `json:"apiVersion"`
 	Kind       string     `json:"kind"`
 	Waves      []planWave `json:"waves"`
+
+	// waveOf says which wave a workload (namespace/kind/name) is in; empty for none.
+	waveOf func(workload string) string
 }
 
 type planWave struct {
@@ -60,11 +63,12 @@ func (f *roiFlags) readPlan(env *Env) (*planDocument, error) {
 	if len(d.Waves) == 0 {
 		return nil, fmt.Errorf("--plan: %s: it has no waves", f.plan)
 	}
+	d.waveOf = d.membership()
 	return &d, nil
 }
 
-// waveOf says which wave each workload (namespace/kind/name) is in: the first whose steps name it or, failing that, its namespace.
-func (d *planDocument) waveOf() func(workload string) string {
+// membership makes waveOf: a workload is in the first wave whose steps name it or, failing that, its namespace.
+func (d *planDocument) membership() func(workload string) string {
 	workloads, namespaces := map[string]string{}, map[string]string{}
 	first := func(m map[string]string, key, wave string) {
 		if _, ok := m[key]; !ok {
@@ -103,7 +107,7 @@ func (s *roiState) applyPlan(change *roi.Change) {
 	if s.plan == nil {
 		return
 	}
-	wave := s.plan.waveOf()
+	wave := s.plan.waveOf
 	rank := map[string]int{}
 	for i, w := range s.plan.names() {
 		rank[w] = i
@@ -133,7 +137,7 @@ func (s *roiState) applyPlan(change *roi.Change) {
 
 // setWaves writes the plan's waves into the pods and tells what the plan and the input do not share.
 func (s *roiState) setWaves(file string) {
-	wave := s.plan.waveOf()
+	wave := s.plan.waveOf
 	known, namespaces := map[string]bool{}, map[string]bool{}
 	for i := range s.cluster.Pods {
 		p := &s.cluster.Pods[i]
@@ -165,7 +169,7 @@ func (s *roiState) keptAgainstPlan(file string, keeps []roi.Keep) []roi.Gap {
 	if s.plan == nil {
 		return nil
 	}
-	wave := s.plan.waveOf()
+	wave := s.plan.waveOf
 	var out []roi.Gap
 	for _, k := range keeps {
 		if w := wave(k.Workload); w != "" {

@@ -148,20 +148,7 @@ func (f *Forecast) sidecars(in Input) (leaving int, freed Resources, used usedSu
 
 // added is what the change asks for in return: DaemonSets on nodes that lack them, and waypoints.
 func (f *Forecast) added(in Input) (Resources, string) {
-	groups, of := nodeGroups(in.Cluster)
-	var r Resources
-	z, cni := 0, 0
-	for _, n := range in.Cluster.Nodes {
-		g := groups[of[n.Name]]
-		extra, _ := ambientExtra(g, in.Change)
-		r = r.Plus(extra)
-		if len(in.Change.Leaves) > 0 && !g.HasZtunnel {
-			z++
-		}
-		if len(in.Change.Leaves) > 0 && !g.HasCNI {
-			cni++
-		}
-	}
+	r, z, cni := daemonRequests(in.Cluster, in.Change)
 	replicas := 0
 	for _, w := range in.Change.Waypoints {
 		replicas += w.Replicas

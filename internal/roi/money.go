@@ -114,11 +114,8 @@ func packingWorth(in Input, currency string, before, after Packing, tell func(gr
 // committed counts only nodes that leave the bill: what is paid for anyway saves nothing.
 func (f *Forecast) committed(in Input, c Commitment, mean float64) (replace, drain float64) {
 	n := f.Nodes
-	saved := func(before, after int) float64 {
-		return float64(c.billed(before, in.At)-c.billed(after, in.At)) * mean
-	}
-	replace = saved(n.ReplaceBefore.Nodes, n.ReplaceAfter.Nodes)
-	drain = saved(n.Now-len(n.DrainBefore.Removed), n.Now-len(n.DrainAfter.Removed))
+	replace = c.saved(n.ReplaceBefore.Nodes, n.ReplaceAfter.Nodes, in.At, mean)
+	drain = c.saved(n.Now-len(n.DrainBefore.Removed), n.Now-len(n.DrainAfter.Removed), in.At, mean)
 	if in.At.Before(c.Until) {
 		f.Money.Committed = fmt.Sprintf("%d nodes are committed: freed nodes below that number save nothing until %s", c.Nodes, c.Until.Format(time.DateOnly))
 	} else {

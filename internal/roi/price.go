@@ -221,3 +221,8 @@ func (c Commitment) billed(n int, day time.Time) int {
 	}
 	return n
 }
+
+// saved is what leaves the bill per hour when before nodes become after, at a price per node and hour.
+func (c Commitment) saved(before, after int, day time.Time, price float64) float64 {
+	return float64(c.billed(before, day)-c.billed(after, day)) * price
+}

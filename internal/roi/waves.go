@@ -36,7 +36,7 @@ func (f *Forecast) wavesOf(in Input) []WaveROI {
 	daemonsPaid := false
 	for i, name := range in.Waves {
 		w := WaveROI{Wave: name}
-		prefix := in.Change.Until(in.Cluster, in.Waves[:i+1])
+		prefix := in.Change.until(in.Cluster, in.Waves[:i+1])
 		for _, p := range in.Cluster.Pods {
 			if !p.Finished() && p.Sidecar != NoSidecar && p.Wave == name && in.Change.Leaves[p.Workload] {
 				w.Leaving++
@@ -49,7 +49,8 @@ func (f *Forecast) wavesOf(in Input) []WaveROI {
 			}
 		}
 		if !daemonsPaid && len(prefix.Leaves) > 0 {
-			w.Added = w.Added.Plus(daemonRequests(in.Cluster, prefix))
+			daemons, _, _ := daemonRequests(in.Cluster, prefix)
+			w.Added = w.Added.Plus(daemons)
 			daemonsPaid = true
 		}
 		w.Net = w.Freed.Minus(w.Added)
@@ -85,12 +86,12 @@ func (f *Forecast) nodesSoFar(in Input, prefix Change, w *WaveROI) {
 	w.WorthSoFar = Known(packingWorth(in, f.Money.Currency, before, after, nil)*HoursPerMonth, unitOf(f.Money.Currency), "removable nodes so far x their price x 730 h")
 	if c := in.Prices.Commitment; c.Nodes > 0 {
 		mean, _ := in.Prices.Price(in.Cluster).Mean()
-		w.WorthSoFar = Known(float64(c.billed(before.Nodes, in.At)-c.billed(after.Nodes, in.At))*mean*HoursPerMonth, unitOf(f.Money.Currency), "nodes off the bill so far x mean price x 730 h")
+		w.WorthSoFar = Known(c.saved(before.Nodes, after.Nodes, in.At, mean)*HoursPerMonth, unitOf(f.Money.Currency), "nodes off the bill so far x mean price x 730 h")
 	}
 }
 
-// Until is the part of the change that is done once the named waves are.
-func (c Change) Until(cluster Cluster, waves []string) Change {
+// until is the part of the change that is done once the named waves are.
+func (c Change) until(cluster Cluster, waves []string) Change {
 	out := c
 	out.Leaves, out.L7, out.Waypoints = map[string]bool{}, map[string]bool{}, nil
 	for _, p := range cluster.Pods {
@@ -109,15 +110,24 @@ func (c Change) Until(cluster Cluster, waves []string) Change {
 	return out
 }
 
-// daemonRequests is what ambient's DaemonSets request on all nodes that lack them.
-func daemonRequests(c Cluster, change Change) Resources {
-	groups, of := nodeGroups(c)
-	var sum Resources
-	for _, n := range c.Nodes {
-		extra, _ := ambientExtra(groups[of[n.Name]], change)
-		sum = sum.Plus(extra)
+// daemonRequests is what ambient's DaemonSets request on the nodes that lack them, and how many nodes lack ztunnel and istio-cni.
+func daemonRequests(c Cluster, change Change) (sum Resources, ztunnels, cnis int) {
+	if len(change.Leaves) == 0 {
+		return sum, 0, 0
 	}
-	return sum
+	groups, of := nodeGroups(c)
+	for _, n := range c.Nodes {
+		g := groups[of[n.Name]]
+		extra, _ := ambientExtra(g, change)
+		sum = sum.Plus(extra)
+		if !g.HasZtunnel {
+			ztunnels++
+		}
+		if !g.HasCNI {
+			cnis++
+		}
+	}
+	return sum, ztunnels, cnis
 }
 
 // waveOrder ranks wave names as the plan does; pods in no wave come last.

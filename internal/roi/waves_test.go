@@ -58,7 +58,8 @@ func TestTheFirstWavePaysForTheDaemonSets(t *testing.T) {
 	in := input(c, leaveAll(c), 1)
 	in.Waves = inWaves(c, 12) // one workload a wave, one pod a node: below break-even
 	waves := Make(in).Waves
-	if w := waves[0]; w.Added != daemonRequests(c, in.Change) || w.Net.CPUMilli >= 0 || !strings.Contains(w.Advice, "do not stop after this wave") {
+	daemons, _, _ := daemonRequests(c, in.Change)
+	if w := waves[0]; w.Added != daemons || w.Net.CPUMilli >= 0 || !strings.Contains(w.Advice, "do not stop after this wave") {
 		t.Errorf("first wave: %+v", w)
 	}
 	if w := waves[1]; !w.Added.IsZero() {
