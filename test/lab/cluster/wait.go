@@ -60,7 +60,21 @@ func (c *Client) unready(ctx context.Context, ns string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	scalers, err := c.Kube.AutoscalingV2().HorizontalPodAutoscalers(ns).List(ctx, cached)
+	if err != nil {
+		return nil, err
+	}
+	least := map[string]int32{} // Deployments start with what they say themselves, and are scaled some seconds later
+	for _, h := range scalers.Items {
+		if h.Spec.ScaleTargetRef.Kind == "Deployment" {
+			least[h.Spec.ScaleTargetRef.Name] = replicas(h.Spec.MinReplicas)
+		}
+	}
 	for _, d := range deployments.Items {
+		if want := replicas(d.Spec.Replicas); want > 0 && want < least[d.Name] { // none at all turns scaling off
+			note("Deployment", d.Name, want, least[d.Name], false)
+			continue
+		}
 		note("Deployment", d.Name, min(d.Status.ReadyReplicas, d.Status.UpdatedReplicas), replicas(d.Spec.Replicas), rolledOut(&d))
 	}
 	sets, err := c.Kube.AppsV1().StatefulSets(ns).List(ctx, cached)
