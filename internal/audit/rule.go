@@ -17,6 +17,11 @@ type Rule struct {
 	// what a finding gets that says nothing else.
 	Severity Severity
 	Requires Verdict
+	// Today says that an Error holds while the workload still has its sidecar. Without it, what asks for a
+	// costlier mode than ambient is an error only once the sidecar is gone, and until then Finding.IfMoved.
+	Today bool
+	// Moving is what would happen to calls if the sidecar went and nothing else were done, where that is known.
+	Moving Effect
 	// Inputs is everything that Check reads.
 	Inputs Inputs
 	// Since and Until are the first and last Istio 1.x minor the rule applies to, 0 for no bound.
@@ -40,6 +45,14 @@ type Rule struct {
 	// Whole looks at the mesh when every workload has its verdict; its findings are about no single one.
 	Whole func(*MeshView) []Finding
 }
+
+// Effect is what becomes of calls when a policy is no longer enforced as it was written.
+type Effect string
+
+const (
+	FailsOpen Effect = "open" // calls pass that were refused
+	FailsShut Effect = "shut" // calls are refused that passed
+)
 
 // Inputs is what a rule reads, so that a page can say so and a test can prove it.
 type Inputs struct {

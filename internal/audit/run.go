@@ -77,8 +77,26 @@ func judge(v *View, rules []Rule) WorkloadResult {
 			}
 		}
 	}
+	judgeByToday(w.Mode, rules, findings)
 	sortFindings(findings)
 	return WorkloadResult{Workload: w, Verdict: verdict, Findings: findings}
+}
+
+// judgeByToday keeps Error for what is broken today: as long as a workload has its sidecar, what only a costlier
+// mode than ambient preserves is preserved.
+func judgeByToday(mode mesh.Mode, rules []Rule, findings []Finding) {
+	if mode != mesh.Sidecar {
+		return
+	}
+	for i := range findings {
+		f := &findings[i]
+		if f.Severity != Error || !f.Requires.Costlier(VerdictAmbient) {
+			continue
+		}
+		if j := slices.IndexFunc(rules, func(r Rule) bool { return r.Code == f.Code }); !rules[j].Today {
+			f.Severity, f.IfMoved = Warning, Error
+		}
+	}
 }
 
 // complete fills what a rule says once for all its findings.
@@ -112,7 +130,7 @@ func sortFindings(f []Finding) {
 	slices.SortStableFunc(f, func(a, b Finding) int {
 		return cmp.Or(
 			cmp.Compare(b.Requires.rank(), a.Requires.rank()),
-			cmp.Compare(b.Severity.rank(), a.Severity.rank()),
+			cmp.Compare(b.Worst().rank(), a.Worst().rank()),
 			cmp.Compare(a.Code, b.Code),
 			cmp.Compare(a.Subject.Kind, b.Subject.Kind),
 			cmp.Compare(a.Subject.Namespace, b.Subject.Namespace),

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 )
 
 func TestTheRunnerSeesWhatIsWrong(t *testing.T) {
@@ -141,5 +142,36 @@ func TestHighScaleNamesTheOneRule(t *testing.T) {
 		if (by == nil) != (test.by == "") || by != nil && by.Code != test.by || !slices.Equal(keepers, test.keepers) {
 			t.Errorf("%s: kept by %v, keepers %v", name, by, keepers)
 		}
+	}
+}
+
+func TestSeverityIsByWhatIsTrueToday(t *testing.T) {
+	rules := map[string]Rule{
+		"lost on moving": {Code: "SSX01", Severity: Error, Requires: VerdictWaypoint, Remedy: "r"},
+		"broken already": {Code: "SSX02", Severity: Error, Requires: VerdictWaypoint, Remedy: "r", Today: true},
+		"asks no proxy":  {Code: "SSX03", Severity: Error, Requires: VerdictAmbient, Remedy: "r"},
+		"only a warning": {Code: "SSX04", Severity: Warning, Requires: VerdictSidecar, Remedy: "r"},
+	}
+	tests := map[string]struct {
+		rule           string
+		mode           mesh.Mode
+		today, ifMoved Severity
+	}{
+		"a sidecar still enforces it":              {"lost on moving", mesh.Sidecar, Warning, Error},
+		"nobody enforces it any more":              {"lost on moving", mesh.Ambient, Error, ""},
+		"the rule says that it is broken already":  {"broken already", mesh.Sidecar, Error, ""},
+		"what asks for no proxy cannot be put off": {"asks no proxy", mesh.Sidecar, Error, ""},
+		"a warning stays one":                      {"only a warning", mesh.Sidecar, Warning, ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			rule := rules[test.rule]
+			rule.Check = func(v *View) []Finding { return one("m", at(v.Workload(), "f", "")) }
+			m := &mesh.Mesh{Snapshot: snapshot.NewBuilder().Build(), Workloads: []*mesh.Workload{workload(test.mode, nil)}}
+			f := run(m, Options{}, []Rule{rule}).Workloads[0].Findings[0]
+			if f.Severity != test.today || f.IfMoved != test.ifMoved {
+				t.Errorf("severity %q, if moved %q; want %q and %q", f.Severity, f.IfMoved, test.today, test.ifMoved)
+			}
+		})
 	}
 }

@@ -13,6 +13,7 @@ var denyInert = Rule{
 	Title:    "A DENY policy stops denying at ztunnel",
 	Severity: Error,
 	Requires: VerdictWaypoint,
+	Moving:   FailsOpen,
 	Inputs:   Inputs{Features: []mesh.Feature{mesh.L7Authz}, Facts: []Fact{FactPolicies, FactMode, FactServices, FactSettings}},
 	References: []string{
 		"https://github.com/istio/istio/issues/61126", "istio/istio pilot/pkg/serviceregistry/ambient/authorization.go", "istio/ztunnel src/rbac.rs",

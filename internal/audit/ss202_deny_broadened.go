@@ -13,6 +13,7 @@ var denyBroadened = Rule{
 	Title:      "A DENY policy refuses more at ztunnel than it was meant to",
 	Severity:   Error,
 	Requires:   VerdictWaypoint,
+	Moving:     FailsShut,
 	Inputs:     Inputs{Features: []mesh.Feature{mesh.L7Authz}, Facts: []Fact{FactPolicies, FactMode, FactServices, FactSettings}},
 	References: []string{"istio/istio pilot/pkg/serviceregistry/ambient/authorization.go", "https://istio.io/latest/docs/ambient/usage/l4-policy/"},
 	Why: "Where an L4 attribute stands in the same source or operation as an HTTP one (ports with paths, principals with requestPrincipals), istiod strips the HTTP part and " +

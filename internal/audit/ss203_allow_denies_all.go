@@ -13,6 +13,7 @@ var allowDeniesAll = Rule{
 	Title:      "An ALLOW policy admits nobody at ztunnel",
 	Severity:   Error,
 	Requires:   VerdictWaypoint,
+	Moving:     FailsShut,
 	Inputs:     Inputs{Features: []mesh.Feature{mesh.L7Authz}, Facts: []Fact{FactPolicies, FactMode, FactServices, FactSettings}},
 	References: []string{"istio/istio pilot/pkg/serviceregistry/ambient/authorization.go", "https://istio.io/latest/docs/ambient/usage/l4-policy/"},
 	Why: "istiod drops every ALLOW rule with an HTTP attribute. With no rule left the policy still counts as an ALLOW that never matches, so ztunnel refuses every call that no " +

@@ -13,6 +13,7 @@ var allowNarrowed = Rule{
 	Title:      "Some rules of an ALLOW policy are dropped at ztunnel",
 	Severity:   Error,
 	Requires:   VerdictWaypoint,
+	Moving:     FailsShut,
 	Inputs:     Inputs{Features: []mesh.Feature{mesh.L7Authz}, Facts: []Fact{FactPolicies, FactMode, FactServices, FactSettings}},
 	References: []string{"istio/istio pilot/pkg/serviceregistry/ambient/authorization.go"},
 	Why:        "istiod drops ALLOW rules with an HTTP attribute and keeps the rest. What only the dropped rules admit is refused; what the others admit still passes. It does not deny everything.",

@@ -13,6 +13,7 @@ var customAuthz = Rule{
 	Title:      "External authorization (action CUSTOM) is never asked by ztunnel",
 	Severity:   Error,
 	Requires:   VerdictWaypoint,
+	Moving:     FailsOpen,
 	Inputs:     Inputs{Facts: []Fact{FactPolicies, FactMode, FactServices}},
 	References: []string{"https://istio.io/latest/docs/ambient/usage/l4-policy/", "istio/istio pilot/pkg/serviceregistry/ambient/authorization.go"},
 	Why: "ztunnel supports ALLOW and DENY. istiod does not send it an AuthorizationPolicy with action CUSTOM, whatever its rules say, " +

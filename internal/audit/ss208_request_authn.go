@@ -10,6 +10,7 @@ var requestAuthn = Rule{
 	Title:      "JWTs are not validated by ztunnel",
 	Severity:   Error,
 	Requires:   VerdictWaypoint,
+	Moving:     FailsOpen,
 	Inputs:     Inputs{Features: []mesh.Feature{mesh.RequestAuthn}, Facts: []Fact{FactMode}},
 	References: []string{"https://istio.io/latest/docs/ambient/usage/l7-features/", "https://github.com/istio/istio/issues/45502"},
 	Why: "A RequestAuthentication needs an HTTP proxy. ztunnel ignores it, and a waypoint takes only those with targetRefs. " +

@@ -14,6 +14,7 @@ var hiddenIdentity = Rule{
 	Title:      "Policies by client identity break behind a waypoint",
 	Severity:   Error,
 	Requires:   VerdictWaypoint,
+	Moving:     FailsShut,
 	Inputs:     Inputs{Facts: []Fact{FactPolicies, FactBinding, FactWaypoints, FactSettings, FactMode}},
 	References: []string{"https://github.com/istio/istio/issues/44671", "https://github.com/istio/istio.io/issues/16586", "https://istio.io/latest/docs/ambient/usage/l4-policy/"},
 	Why: "A waypoint does not impersonate its clients: ztunnel, or a sidecar, behind it sees the waypoint's identity. An ALLOW by principal, namespace or service account then refuses " +

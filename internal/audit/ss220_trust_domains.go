@@ -13,6 +13,7 @@ var trustDomains = Rule{
 	Title:      "ztunnel leaves out an attribute of an ALLOW rule and admits more",
 	Severity:   Error,
 	Requires:   VerdictWaypoint,
+	Moving:     FailsOpen,
 	Inputs:     Inputs{Features: []mesh.Feature{mesh.L7Authz}, Facts: []Fact{FactPolicies, FactMode}},
 	References: []string{"istio/istio pilot/pkg/serviceregistry/ambient/authorization.go"},
 	Why: "source.trustDomains (1.30) is not among the attributes that istiod sends to ztunnel, and up to 1.31 no status says so. An ALLOW rule that narrows its callers by trust domain " +

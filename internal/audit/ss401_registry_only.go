@@ -12,6 +12,7 @@ var registryOnly = Rule{
 	Title:      "REGISTRY_ONLY is not enforced in ambient mode",
 	Severity:   Error,
 	Requires:   VerdictSidecar,
+	Moving:     FailsOpen,
 	Inputs:     Inputs{Features: []mesh.Feature{mesh.RegistryOnly, mesh.SidecarEgress}, Facts: []Fact{FactMode}},
 	References: []string{"https://github.com/istio/istio/issues/54281"},
 	Why: "With outboundTrafficPolicy REGISTRY_ONLY a sidecar drops calls to hosts that the mesh does not know. ztunnel passes them through, so " +

@@ -10,6 +10,7 @@ var trafficType = Rule{
 	Title:      "The waypoint does not take this kind of traffic",
 	Severity:   Error,
 	Requires:   VerdictWaypoint,
+	Today:      true,
 	Inputs:     Inputs{Facts: []Fact{FactBinding, FactServices, FactUnknown}},
 	References: []string{"https://istio.io/latest/docs/ambient/usage/waypoint/#waypoint-traffic-types", "istio/istio pilot/pkg/model/service.go"},
 	Why: "istio.io/waypoint-for on the Gateway says whether it takes calls to Services (the default), to workloads, or all. A Service cannot bind to one that is for workloads, nor a pod to " +

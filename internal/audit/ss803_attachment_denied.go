@@ -10,6 +10,7 @@ var attachmentDenied = Rule{
 	Title:      "The waypoint does not admit this namespace",
 	Severity:   Error,
 	Requires:   VerdictWaypoint,
+	Today:      true,
 	Inputs:     Inputs{Facts: []Fact{FactBinding, FactServices, FactUnknown}},
 	References: []string{"https://istio.io/latest/docs/ambient/usage/waypoint/#use-waypoint-across-namespaces", "istio/istio pilot/pkg/serviceregistry/ambient/waypoints.go"},
 	Why:        "A waypoint of another namespace has to admit the consumer in its listener's allowedRoutes, which by default is its own namespace alone (AttachmentDenied); calls then go round it.",

@@ -10,6 +10,7 @@ var labelHidesWaypoint = Rule{
 	Title:      "A Service's label takes it off its namespace's working waypoint",
 	Severity:   Error,
 	Requires:   VerdictWaypoint,
+	Today:      true,
 	Inputs:     Inputs{Facts: []Fact{FactServices}},
 	References: []string{"istio/istio pilot/pkg/serviceregistry/ambient/waypoints.go (fetchWaypointForTarget)"},
 	Why: "A use-waypoint label on the Service takes precedence over the namespace's, also when the waypoint it names is not ready. There is no fallback to the namespace's waypoint: the Service " +

@@ -15,6 +15,7 @@ var hiddenKind = Rule{
 	Title:      "A kind that the verdict depends on could not be read",
 	Severity:   Error,
 	Requires:   VerdictSidecar,
+	Today:      true,
 	Modes:      []mesh.Mode{mesh.Sidecar, mesh.Ambient, mesh.None},
 	Inputs:     Inputs{Facts: []Fact{FactUnknown, FactMode}},
 	References: []string{"https://kubernetes.io/docs/reference/access-authn-authz/rbac/"},

@@ -13,6 +13,7 @@ var overrideBelow = Rule{
 	Title:      "sidestep.dev/mode asks for less than the workload needs",
 	Severity:   Error,
 	Requires:   VerdictSidecar,
+	Today:      true,
 	Inputs:     Inputs{Facts: []Fact{FactMetadata}, Kinds: []snapshot.Kind{kindNamespace}},
 	References: []string{"docs/rules.md"},
 	Why:        "The annotation can raise a verdict and never lower it: what other findings name would still be lost. It is not obeyed.",

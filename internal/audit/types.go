@@ -26,9 +26,9 @@ const (
 type Severity string
 
 const (
-	// Error: something is not enforced, or would stop being enforced, or is broken.
+	// Error: something is broken, or not enforced, today.
 	Error Severity = "error"
-	// Warning: behaviour is lost or differs in ambient mode until the remedy is applied.
+	// Warning: behaviour would be lost, or would differ, without the sidecar until the remedy is applied.
 	Warning Severity = "warning"
 	// Info: good to know; changes no behaviour.
 	Info Severity = "info"
@@ -37,8 +37,12 @@ const (
 // Finding is one result of one rule.
 type Finding struct {
 	// Code is the rule's stable code, never reused.
-	Code     string
+	Code string
+	// Severity is by what is true today.
 	Severity Severity
+	// IfMoved is Error where the workload would be broken, or less protected, if its sidecar went and nothing
+	// else were done; empty otherwise, and for workloads that have no sidecar to lose.
+	IfMoved Severity
 	// Requires is the least mode that preserves what the finding is about.
 	Requires Verdict
 	// Message says what was found and what it means, in one or two sentences.
@@ -50,6 +54,14 @@ type Finding struct {
 	Remedy string
 	// Source is the file and line of the subject when the input was files.
 	Source snapshot.Source
+}
+
+// Worst is the severer of what holds today and what would hold without the sidecar.
+func (f *Finding) Worst() Severity {
+	if f.IfMoved.Worse(f.Severity) {
+		return f.IfMoved
+	}
+	return f.Severity
 }
 
 // WorkloadResult is the verdict for one workload with all its reasons.

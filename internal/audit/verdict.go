@@ -28,7 +28,7 @@ func costliest(a, b Verdict) Verdict {
 // rank gives the place of a severity, the most severe last.
 func (s Severity) rank() int {
 	switch s {
-	case Info:
+	case "", Info:
 		return 0
 	case Warning:
 		return 1

@@ -54,7 +54,7 @@ that keeps its behaviour: ambient (ztunnel is enough), waypoint (ztunnel and a w
 sidecar (nothing else does), or none (no mode applies). It never writes to a cluster.
 
 Exit codes:
-  0  the input was audited; no finding is as severe as --fail-on
+  0  the input was audited; no finding is as severe as --fail-on, today or if its sidecar just went
   1  nothing could be audited: no workload, nothing readable, no cluster
   2  a finding is as severe as --fail-on, or a part of the input could not be read
      (which counts as an error, since nobody knows what it holds)`,
@@ -85,17 +85,19 @@ Exit codes:
 	}
 	in.register(c)
 	show.register(c)
-	c.Flags().StringVar(&failOn, "fail-on", "error", "exit with 2 when a finding is at least this `SEVERITY`: error, warning, info, or none for never")
+	c.Flags().StringVar(&failOn, "fail-on", "error", "exit with 2 when a finding is at least this `SEVERITY`, today or if the sidecar just went: error, warning or info; today for errors of today alone, none for never")
 	c.Flags().BoolVar(&printRBAC, "print-rbac", false, "print the ClusterRole that reading a cluster needs, and do nothing else")
-	completeWith(c, "fail-on", "error", "warning", "info", "none")
+	completeWith(c, "fail-on", failOnValues...)
 	return c
 }
+
+var failOnValues = []string{"error", report.FailOnToday, "warning", "info", "none"}
 
 func checkFailOn(severity string) error {
 	if slices.Contains([]string{"error", "warning", "info", "none"}, severity) {
 		return nil
 	}
-	return fmt.Errorf("--fail-on %s: not a severity; use error, warning, info or none", severity)
+	return fmt.Errorf("--fail-on %s: use %s", severity, orList(failOnValues))
 }
 
 // runAudit reads the input and audits it.

@@ -26,6 +26,8 @@ type Summary struct {
 	ByVerdict map[string]int `json:"byVerdict"`
 	// BySeverity counts findings, each once for every workload it is about.
 	BySeverity map[string]int `json:"bySeverity"`
+	// IfMoved counts, likewise, what is no error today and would be one if the sidecar just went.
+	IfMoved int `json:"ifMoved"`
 	// Sidecars are pods with one now; SidecarsRemovable those whose verdict needs none.
 	Sidecars          int `json:"sidecars"`
 	SidecarsRemovable int `json:"sidecarsRemovable"`
@@ -80,7 +82,10 @@ func (w *Workload) main() *Finding {
 // Finding is one result of one rule.
 type Finding struct {
 	Code     string `json:"code"`
-	Severity string `json:"severity"` // error, warning, info
+	Severity string `json:"severity"` // error, warning, info: by what is true today
+	// IfMoved is "error" where something would be broken, or less protected, if the sidecar went and nothing else
+	// were done; empty where that adds nothing to Severity.
+	IfMoved  string `json:"ifMoved,omitempty"`
 	Requires string `json:"requires"` // the least mode that preserves what it is about
 	Message  string `json:"message"`
 	Subject  Object `json:"subject"`
@@ -149,9 +154,19 @@ func (r Rule) URL() string { return docsURL + "#" + lower(r.Code) }
 // JSON writes the report as a versioned document.
 func (r *AuditReport) JSON(w io.Writer) error { return writeJSON(w, r) }
 
-// Worst tells whether a finding, or input that could not be read, is at least as severe as the given
-// severity. Input that could not be read counts as an error: nobody knows what it holds.
+// FailOnToday is the value of --fail-on that counts only what is broken today, not what would break on moving.
+const FailOnToday = "today"
+
+// Worst reports whether a finding, or input that could not be read, is at least as severe as the given
+// severity, today or without its sidecar; FailOnToday counts errors of today alone. Input that could not be read
+// counts as an error: nobody knows what it holds.
 func (r *AuditReport) Worst(atLeast string) bool {
+	if atLeast == FailOnToday {
+		return len(r.Input.Problems) > 0 || r.Summary.BySeverity["error"] > 0
+	}
+	if r.Summary.IfMoved > 0 && severityRank("error") >= severityRank(atLeast) {
+		return true
+	}
 	if len(r.Input.Problems) > 0 && severityRank("error") >= severityRank(atLeast) {
 		return true
 	}
@@ -215,6 +230,7 @@ func (r *AuditReport) topics() []topic {
 	slices.SortStableFunc(out, func(a, b topic) int {
 		return cmp.Or(
 			cmp.Compare(severityRank(b.Severity), severityRank(a.Severity)),
+			cmp.Compare(severityRank(b.IfMoved), severityRank(a.IfMoved)),
 			cmp.Compare(a.Code, b.Code),
 			cmp.Compare(a.Subject.Namespace, b.Subject.Namespace),
 			cmp.Compare(a.Subject.Kind, b.Subject.Kind),
@@ -241,9 +257,14 @@ func (g codeGroup) workloads() int {
 	return len(seen)
 }
 
-// first is what a reader should look at first: errors, by code.
-func (r *AuditReport) first() []codeGroup {
+// broken is what a reader should look at first, by code: what is broken today.
+func (r *AuditReport) broken() []codeGroup {
 	return r.group(func(t topic) bool { return t.Severity == "error" })
+}
+
+// ifMoved is what would be broken if sidecars just went, by code.
+func (r *AuditReport) ifMoved() []codeGroup {
+	return r.group(func(t topic) bool { return t.IfMoved == "error" })
 }
 
 // whole is what is about the mesh as a whole and no error, by code.

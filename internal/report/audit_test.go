@@ -21,7 +21,7 @@ func sample() *AuditReport {
 	policy := Object{Kind: "AuthorizationPolicy", Namespace: "payments", Name: "http-only"}
 	filter := Object{Kind: "EnvoyFilter", Namespace: "payments", Name: "lua|x"}
 	l7 := Finding{
-		Code: "SS201", Severity: "warning", Requires: "waypoint", Subject: policy,
+		Code: "SS201", Severity: "warning", IfMoved: "error", Requires: "waypoint", Subject: policy,
 		Message:  "AuthorizationPolicy payments/http-only matches on HTTP methods, which only a waypoint enforces.",
 		Remedy:   "Deploy a waypoint and attach the policy with targetRefs before the sidecar goes.",
 		Evidence: []Evidence{{Object: policy, Field: "spec.rules[0].to[0].operation.methods", Value: "[GET]"}},

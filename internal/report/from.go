@@ -58,13 +58,17 @@ func summaryOf(s audit.Summary, r *AuditReport, options audit.Options) Summary {
 	for _, severity := range severities {
 		out.BySeverity[severity] = 0
 	}
-	for _, f := range r.Findings {
-		out.BySeverity[f.Severity]++
-	}
-	for _, w := range r.Workloads {
-		for _, f := range w.Findings {
+	count := func(list []Finding) {
+		for _, f := range list {
 			out.BySeverity[f.Severity]++
+			if f.IfMoved == "error" {
+				out.IfMoved++
+			}
 		}
+	}
+	count(r.Findings)
+	for i := range r.Workloads {
+		count(r.Workloads[i].Findings)
 	}
 	return out
 }
@@ -94,7 +98,7 @@ func workloadOf(m *mesh.Mesh, w audit.WorkloadResult) Workload {
 
 func findingOf(f audit.Finding) Finding {
 	out := Finding{
-		Code: f.Code, Severity: string(f.Severity), Requires: string(f.Requires),
+		Code: f.Code, Severity: string(f.Severity), IfMoved: string(f.IfMoved), Requires: string(f.Requires),
 		Message: f.Message, Subject: objectOf(f.Subject), Remedy: f.Remedy,
 		Place: Place{File: f.Source.File, Line: f.Source.Line},
 	}

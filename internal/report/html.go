@@ -29,9 +29,11 @@ func (r *AuditReport) HTML(w io.Writer) error {
 		*AuditReport
 		Verdicts []string
 		Groups   []group
-		First    []topic
+		Broken   []topic
+		IfMoved  []topic
+		Count    string
 		Whole    []topic
-	}{AuditReport: r, Verdicts: verdicts}
+	}{AuditReport: r, Verdicts: verdicts, Count: r.Summary.findings()}
 	for _, ns := range r.namespaces() {
 		g := group{Name: ns.Name, Mix: mix(ns.byVerdict)}
 		for _, wl := range ns.Workloads {
@@ -39,8 +41,11 @@ func (r *AuditReport) HTML(w io.Writer) error {
 		}
 		page.Groups = append(page.Groups, g)
 	}
-	for _, g := range r.first() {
-		page.First = append(page.First, g.topics...)
+	for _, g := range r.broken() {
+		page.Broken = append(page.Broken, g.topics...)
+	}
+	for _, g := range r.ifMoved() {
+		page.IfMoved = append(page.IfMoved, g.topics...)
 	}
 	for _, g := range r.whole() {
 		page.Whole = append(page.Whole, g.topics...)

@@ -23,9 +23,10 @@ func (r *AuditReport) Markdown(w io.Writer) error {
 	for _, v := range verdicts {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", v, verdictWords[v], number(s.ByVerdict[v]))
 	}
-	fmt.Fprintf(&b, "\n%s, %s, %s.\n", count(s.BySeverity["error"], "error"), count(s.BySeverity["warning"], "warning"), count(s.BySeverity["info"], "note"))
+	fmt.Fprintf(&b, "\n%s.\n", s.findings())
 	r.markdownInput(&b)
-	r.markdownErrors(&b)
+	r.markdownTopics(&b, "Broken today", r.broken())
+	r.markdownTopics(&b, "Would break if the sidecar just went", r.ifMoved())
 	r.markdownWorkloads(&b)
 	_, err := w.Write(b.Bytes())
 	return err
@@ -42,22 +43,21 @@ func (r *AuditReport) markdownInput(b *bytes.Buffer) {
 	}
 }
 
-func (r *AuditReport) markdownErrors(b *bytes.Buffer) {
-	head := "\n### Look at these first\n\n| code | where | what | way out |\n|---|---|---|---|\n"
-	for _, t := range r.topics() {
-		if t.Severity != "error" {
-			continue
+func (r *AuditReport) markdownTopics(b *bytes.Buffer, title string, groups []codeGroup) {
+	head := "\n### " + title + "\n\n| code | where | what | way out |\n|---|---|---|---|\n"
+	for _, g := range groups {
+		for _, t := range g.topics {
+			if b.Len() > markdownLimit/2 {
+				fmt.Fprintf(b, "\nThere are more: see `sidestep audit -o json`.\n")
+				return
+			}
+			where := t.Subject.String()
+			if t.Place != (Place{}) {
+				where += "<br>`" + t.Place.String() + "`"
+			}
+			fmt.Fprintf(b, "%s| [%s](%s) %s | %s | %s | %s |\n", head, t.Code, r.rule(t.Code).URL(), t.Severity, where, markdownText(t.Message), markdownText(t.Remedy))
+			head = ""
 		}
-		if b.Len() > markdownLimit/2 {
-			fmt.Fprintf(b, "\nThere are more: see `sidestep audit -o json`.\n")
-			return
-		}
-		where := t.Subject.String()
-		if t.Place != (Place{}) {
-			where += "<br>`" + t.Place.String() + "`"
-		}
-		fmt.Fprintf(b, "%s| [%s](%s) %s | %s | %s | %s |\n", head, t.Code, r.rule(t.Code).URL(), t.Severity, where, markdownText(t.Message), markdownText(t.Remedy))
-		head = ""
 	}
 }
 

@@ -30,7 +30,8 @@ func (r *AuditReport) Text(w io.Writer, o TextOptions) error {
 		}
 		p.line("")
 	}
-	r.textGroups(p, "Look at these first", r.first(), o.Wide)
+	r.textGroups(p, "Broken today", r.broken(), o.Wide)
+	r.textGroups(p, "Would break if the sidecar just went", r.ifMoved(), o.Wide)
 	r.textGroups(p, "About the mesh as a whole", r.whole(), o.Wide)
 	r.textSummary(p)
 	_, err := w.Write(p.Bytes())
@@ -50,7 +51,7 @@ func (r *AuditReport) textWorkload(p *printer, w *Workload, nameWidth int, wide 
 }
 
 func (r *AuditReport) textFinding(p *printer, f Finding, indent string) {
-	p.line("%s%s %s (needs %s) %s", indent, f.Code, p.severity(f.Severity), f.Requires, f.Message)
+	p.line("%s%s %s%s (needs %s) %s", indent, f.Code, p.severity(f.Severity), f.then(), f.Requires, f.Message)
 	for _, e := range f.Evidence {
 		p.line("%s  %s", indent, p.faint("read from "+e.String()))
 	}
@@ -134,10 +135,26 @@ func (r *AuditReport) textSummary(p *printer) {
 	p.line("  Sidecars    %s have one now, %s of them could go (%s)",
 		count(s.Sidecars, "pod"), number(s.SidecarsRemovable), share(s.SidecarsRemovable, s.Sidecars))
 	r.textRequests(p)
-	p.line("  Findings    %s, %s, %s", count(s.BySeverity["error"], "error"), count(s.BySeverity["warning"], "warning"),
-		count(s.BySeverity["info"], "note"))
+	p.line("  Findings    %s", s.findings())
 	r.textHighScale(p)
 	r.textInput(p)
+}
+
+// findings counts findings in words.
+func (s *Summary) findings() string {
+	text := fmt.Sprintf("%s today, %s, %s", count(s.BySeverity["error"], "error"), count(s.BySeverity["warning"], "warning"), count(s.BySeverity["info"], "note"))
+	if s.IfMoved > 0 {
+		text += fmt.Sprintf("; %s of the warnings would be errors if the sidecar just went", number(s.IfMoved))
+	}
+	return text
+}
+
+// then says what becomes of a finding without the sidecar.
+func (f *Finding) then() string {
+	if f.IfMoved == "" {
+		return ""
+	}
+	return ", " + f.IfMoved + " if just moved"
 }
 
 // textRequests says what sidecars hold. A sum is never shown without what it leaves out.
