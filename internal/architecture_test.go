@@ -55,6 +55,16 @@ var mayImport = map[string][]string{
 	"controller": {"*"},
 }
 
+// within is the import table inside a room: its folder may import those folders of the room that are listed and no
+// other, so that the store, for one, cannot come to depend on how it is read or redacted.
+var within = map[string][]string{
+	"snapshot":                    {"snapshot/partial"},
+	"snapshot/partial":            {},
+	"snapshot/manifest":           {"snapshot", "snapshot/manifest/plainyaml"},
+	"snapshot/manifest/plainyaml": {},
+	"snapshot/redact":             {"snapshot"},
+}
+
 // testOnly packages may be imported by tests alone.
 var testOnly = []string{"meshtest"}
 
@@ -118,6 +128,27 @@ func TestImportsFollowTheTable(t *testing.T) {
 				t.Errorf("internal/%s imports %s, which is for tests", file.name, imported)
 			} else if !slices.Contains(allowed, room) && !slices.Contains(allowed, "*") {
 				t.Errorf("internal/%s imports %s; %s may import %v", file.name, imported, file.room, allowed)
+			}
+		}
+	}
+}
+
+func TestImportsInsideARoomFollowTheTable(t *testing.T) {
+	for file := range sources(t) {
+		folder := path.Dir(file.name)
+		allowed, listed := within[folder]
+		if !listed && folder != file.room {
+			for parent := range within {
+				if strings.HasPrefix(parent, file.room+"/") {
+					t.Errorf("internal/%s: folder %s is not in the table of its room", file.name, folder)
+					break
+				}
+			}
+		}
+		for imported := range file.imports() {
+			to, internal := strings.CutPrefix(imported, module+"internal/")
+			if room, _, _ := strings.Cut(to, "/"); listed && internal && room == file.room && !slices.Contains(allowed, to) {
+				t.Errorf("internal/%s imports %s; %s may import %v of its room", file.name, imported, folder, allowed)
 			}
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/manifest"
 )
 
 // A scenario is a txtar file: a story, directives, and YAML. Lines of the comment that start with # tell
@@ -100,7 +101,7 @@ func canonical(fields []string) string {
 // mesh loads the scenario's objects.
 func (s *scenario) mesh(t testing.TB) *mesh.Mesh {
 	t.Helper()
-	var inputs []snapshot.Input
+	var inputs []manifest.Input
 	read := func(fixture string) string {
 		data, err := os.ReadFile(filepath.Join("testdata", "fixtures", fixture+".yaml"))
 		if err != nil {
@@ -109,15 +110,15 @@ func (s *scenario) mesh(t testing.TB) *mesh.Mesh {
 		return string(data)
 	}
 	if s.minor != "" {
-		inputs = append(inputs, snapshot.Stream("istio.yaml", strings.NewReader(strings.ReplaceAll(read("istio"), "MINOR", s.minor))))
+		inputs = append(inputs, manifest.Stream("istio.yaml", strings.NewReader(strings.ReplaceAll(read("istio"), "MINOR", s.minor))))
 	}
 	for _, f := range s.fixtures {
-		inputs = append(inputs, snapshot.Stream(f+".yaml", strings.NewReader(read(f))))
+		inputs = append(inputs, manifest.Stream(f+".yaml", strings.NewReader(read(f))))
 	}
 	for _, f := range s.files {
-		inputs = append(inputs, snapshot.Stream(f.Name, strings.NewReader(string(f.Data))))
+		inputs = append(inputs, manifest.Stream(f.Name, strings.NewReader(string(f.Data))))
 	}
-	loaded := snapshot.Load(inputs...)
+	loaded := manifest.Load(inputs...)
 	for _, p := range loaded.Problems() {
 		t.Fatalf("%s: %s:%d: %s", s.name, p.Source.File, p.Source.Line, p.Message)
 	}

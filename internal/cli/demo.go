@@ -10,6 +10,7 @@ import (
 	"github.com/sidestep-mesh/sidestep/internal/demo"
 	"github.com/sidestep-mesh/sidestep/internal/report"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/manifest"
 	"github.com/spf13/cobra"
 )
 
@@ -53,11 +54,11 @@ instead, to try the other commands on.`,
 
 // demoSnapshot loads the sample mesh the way that files are loaded.
 func demoSnapshot() *snapshot.Snapshot {
-	var inputs []snapshot.Input
+	var inputs []manifest.Input
 	for _, m := range demo.Manifests() {
-		inputs = append(inputs, snapshot.Stream(m.Path, bytes.NewReader(m.Text)))
+		inputs = append(inputs, manifest.Stream(m.Path, bytes.NewReader(m.Text)))
 	}
-	return snapshot.LoadWith(snapshot.Options{Each: onEveryCore}, inputs...)
+	return manifest.LoadWith(manifest.Options{Each: onEveryCore}, inputs...)
 }
 
 func auditDemo(options audit.Options, keep func(string) bool) (*report.AuditReport, error) {

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/manifest"
 	"github.com/spf13/cobra"
 )
 
@@ -86,7 +87,7 @@ func (f *inputFlags) keep(namespace string) bool {
 }
 
 func loadFiles(env *Env, files []string, namespace string) (*snapshot.Snapshot, error) {
-	var inputs []snapshot.Input
+	var inputs []manifest.Input
 	stdin := false
 	for _, name := range files {
 		if name != "-" {
@@ -97,18 +98,18 @@ func loadFiles(env *Env, files []string, namespace string) (*snapshot.Snapshot, 
 			return nil, fmt.Errorf("-f - can be given once: standard input has one end")
 		}
 		stdin = true
-		inputs = append(inputs, snapshot.Stream("<stdin>", env.Stdin))
+		inputs = append(inputs, manifest.Stream("<stdin>", env.Stdin))
 	}
-	return snapshot.LoadWith(snapshot.Options{Namespace: namespace, Each: onEveryCore}, inputs...), nil
+	return manifest.LoadWith(manifest.Options{Namespace: namespace, Each: onEveryCore}, inputs...), nil
 }
 
 // pathInput gives a file or folder to the loader, which reads through io/fs.
-func pathInput(env *Env, name string) snapshot.Input {
+func pathInput(env *Env, name string) manifest.Input {
 	full := env.Path(name)
 	if info, err := os.Stat(full); err == nil && info.IsDir() {
-		return snapshot.Path(filepath.ToSlash(filepath.Clean(name)), os.DirFS(full), ".")
+		return manifest.Path(filepath.ToSlash(filepath.Clean(name)), os.DirFS(full), ".")
 	}
-	return snapshot.Path(filepath.ToSlash(name), os.DirFS(filepath.Dir(full)), filepath.Base(full))
+	return manifest.Path(filepath.ToSlash(name), os.DirFS(filepath.Dir(full)), filepath.Base(full))
 }
 
 // onEveryCore calls do(0) to do(n-1) on as many goroutines as there are cores.

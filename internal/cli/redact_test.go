@@ -7,13 +7,13 @@ import (
 
 	"github.com/sidestep-mesh/sidestep/internal/audit"
 	"github.com/sidestep-mesh/sidestep/internal/report"
-	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/redact"
 )
 
 // What an audit says about a redacted mesh is what it says about the mesh, but for the names.
 func TestRedactionKeepsEveryVerdict(t *testing.T) {
 	snap := demoSnapshot()
-	redacted := snapshot.Redact(snap, []byte("a key for this test, and no other"))
+	redacted := redact.Redact(snap, []byte("a key for this test, and no other"))
 	plain, hidden := shapes(auditSnapshot(snap, audit.Options{}, nil)), shapes(auditSnapshot(redacted, audit.Options{}, nil))
 	if len(plain) < 400 || len(plain) != len(hidden) {
 		t.Fatalf("%d workloads, redacted %d", len(plain), len(hidden))

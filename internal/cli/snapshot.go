@@ -8,13 +8,15 @@ import (
 	"path/filepath"
 
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/manifest"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/redact"
 	"github.com/spf13/cobra"
 )
 
 func newSnapshotCommand(env *Env) *cobra.Command {
 	in := inputFlags{cost: true}
 	var out, keyFile string
-	var redact bool
+	var hide bool
 	c := &cobra.Command{
 		Use:   "snapshot",
 		Short: "Write what a verdict can depend on into one file that every other command reads",
@@ -30,7 +32,7 @@ archive gives the same verdicts and the archive can be given away.`,
 			if len(in.namespaces) > 0 {
 				return errors.New("-n: a snapshot of one namespace would miss the policies that apply to it from outside; leave -n away and use it when reading the snapshot")
 			}
-			key, err := redactKey(env, redact, keyFile)
+			key, err := redactKey(env, hide, keyFile)
 			if err != nil {
 				return err
 			}
@@ -39,14 +41,14 @@ archive gives the same verdicts and the archive can be given away.`,
 				return err
 			}
 			if key != nil {
-				snap = snapshot.Redact(snap, key)
+				snap = redact.Redact(snap, key)
 			}
 			return writeArchive(env, out, snap)
 		},
 	}
 	in.register(c)
 	c.Flags().StringVar(&out, "out", "", "`FILE` to write, or - for standard output")
-	c.Flags().BoolVar(&redact, "redact", false, "replace names and values by pseudonyms made with a random key that is not kept")
+	c.Flags().BoolVar(&hide, "redact", false, "replace names and values by pseudonyms made with a random key that is not kept")
 	c.Flags().StringVar(&keyFile, "redact-key-file", "", "redact with the content of `FILE` as key, so that several snapshots have the same pseudonyms; keep it secret")
 	if err := c.MarkFlagRequired("out"); err != nil {
 		panic(err) // the flag was registered above
@@ -55,8 +57,8 @@ archive gives the same verdicts and the archive can be given away.`,
 }
 
 // redactKey is the key to redact with, nil for not at all.
-func redactKey(env *Env, redact bool, file string) ([]byte, error) {
-	if file == "" && !redact {
+func redactKey(env *Env, hide bool, file string) ([]byte, error) {
+	if file == "" && !hide {
 		return nil, nil
 	}
 	if file == "" {
@@ -74,7 +76,7 @@ func redactKey(env *Env, redact bool, file string) ([]byte, error) {
 // writeArchive writes the archive completely or not at all.
 func writeArchive(env *Env, name string, snap *snapshot.Snapshot) error {
 	if name == "-" {
-		return snapshot.WriteArchive(env.Stdout, snap)
+		return manifest.WriteArchive(env.Stdout, snap)
 	}
 	full := env.Path(name)
 	f, err := os.CreateTemp(filepath.Dir(full), ".sidestep-*")
@@ -82,7 +84,7 @@ func writeArchive(env *Env, name string, snap *snapshot.Snapshot) error {
 		return fmt.Errorf("--out %s: %w", name, err)
 	}
 	defer func() { _ = os.Remove(f.Name()) }() // fails once renamed
-	err = errors.Join(snapshot.WriteArchive(f, snap), f.Close())
+	err = errors.Join(manifest.WriteArchive(f, snap), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), full)
 	}

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/manifest"
 )
 
 func TestManifestsAreTheSameEveryTime(t *testing.T) {
@@ -65,11 +65,11 @@ func TestEveryFeatureInTheTableExistsAndIsUsed(t *testing.T) {
 
 // Everything is read, and nothing is read in vain: a typo in a field or a second object of a name shows here.
 func TestManifestsLoadWithoutAProblem(t *testing.T) {
-	var inputs []snapshot.Input
+	var inputs []manifest.Input
 	for _, m := range Manifests() {
-		inputs = append(inputs, snapshot.Stream(m.Path, bytes.NewReader(m.Text)))
+		inputs = append(inputs, manifest.Stream(m.Path, bytes.NewReader(m.Text)))
 	}
-	snap := snapshot.Load(inputs...)
+	snap := manifest.Load(inputs...)
 	for _, p := range snap.Problems() {
 		t.Error(p)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sidestep-mesh/sidestep/internal/live"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/manifest"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
@@ -34,7 +35,7 @@ type apiServer struct {
 }
 
 func serve(t *testing.T, manifests string) *apiServer {
-	a := &apiServer{objects: snapshot.Load(snapshot.Stream("in", strings.NewReader(manifests)))}
+	a := &apiServer{objects: manifest.Load(manifest.Stream("in", strings.NewReader(manifests)))}
 	if p := a.objects.Problems(); len(p) > 0 {
 		t.Fatal(p)
 	}

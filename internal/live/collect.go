@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/manifest"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
 )
@@ -75,7 +76,7 @@ func onThisMachine(host string) bool {
 
 // listing is what came of one kind.
 type listing struct {
-	items     []snapshot.Item
+	items     []manifest.Item
 	knowledge *snapshot.Knowledge
 	problems  []snapshot.Problem
 	failed    error
@@ -210,7 +211,7 @@ func (c *collector) snapshot() (*snapshot.Snapshot, error) {
 			b.Mark(c.kinds[i].Kind, *l.knowledge)
 		}
 		for _, item := range l.items {
-			b.AddItem(item)
+			item.AddTo(b)
 		}
 		for _, p := range l.problems {
 			b.Report(p)

@@ -10,6 +10,8 @@ import (
 
 	"github.com/sidestep-mesh/sidestep/internal/live"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/manifest"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/redact"
 	securityv1 "istio.io/client-go/pkg/apis/security/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -79,10 +81,10 @@ func TestCollectReadsWhatOnlyCostDependsOnWhenAsked(t *testing.T) {
 func TestCollectAgreesWithTheFilesTheClusterWasMadeOf(t *testing.T) {
 	a := serve(t, namespacesAndPods(7))
 	var live_, files strings.Builder
-	if err := snapshot.WriteArchive(&live_, snapshot.Redact(collect(t, a, live.Options{PageSize: 2, Cost: true}), nil)); err != nil {
+	if err := manifest.WriteArchive(&live_, redact.Redact(collect(t, a, live.Options{PageSize: 2, Cost: true}), nil)); err != nil {
 		t.Fatal(err)
 	}
-	if err := snapshot.WriteArchive(&files, snapshot.Redact(a.objects, nil)); err != nil {
+	if err := manifest.WriteArchive(&files, redact.Redact(a.objects, nil)); err != nil {
 		t.Fatal(err)
 	}
 	if live_.String() != files.String() {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/manifest"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
@@ -143,7 +144,7 @@ func (s *served) otherVersions(kind snapshot.KindInfo) []string {
 
 // all lists a kind in a namespace ("" for all). When the server forgets the list between two pages (410, it
 // compacts etcd every five minutes) it starts again and asks for everything at once.
-func (l *lister) all(ctx context.Context, kind snapshot.KindInfo, version, ns string) ([]snapshot.Item, error) {
+func (l *lister) all(ctx context.Context, kind snapshot.KindInfo, version, ns string) ([]manifest.Item, error) {
 	items, err := l.pages(ctx, kind, version, ns, l.pageSize)
 	if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
 		return l.pages(ctx, kind, version, ns, 0)
@@ -151,7 +152,7 @@ func (l *lister) all(ctx context.Context, kind snapshot.KindInfo, version, ns st
 	return items, err
 }
 
-func (l *lister) pages(ctx context.Context, kind snapshot.KindInfo, version, ns string, size int64) (items []snapshot.Item, err error) {
+func (l *lister) pages(ctx context.Context, kind snapshot.KindInfo, version, ns string, size int64) (items []manifest.Item, err error) {
 	gvk := kind.WithVersion(version)
 	builtin := l.scheme.Recognizes(gvk)
 	for token := ""; ; {
@@ -159,9 +160,9 @@ func (l *lister) pages(ctx context.Context, kind snapshot.KindInfo, version, ns 
 		if err != nil {
 			return nil, err
 		}
-		var some []snapshot.Item
+		var some []manifest.Item
 		if !builtin {
-			some, token = snapshot.DecodeList(kind, text)
+			some, token = manifest.DecodeList(kind, text)
 		} else if some, token, err = l.typed(text, gvk); err != nil {
 			return nil, err
 		}
@@ -203,20 +204,20 @@ func (l *lister) page(ctx context.Context, kind snapshot.KindInfo, gvk schema.Gr
 }
 
 // namespace reads one namespace.
-func (l *lister) namespace(ctx context.Context, name string) (snapshot.Item, error) {
+func (l *lister) namespace(ctx context.Context, name string) (manifest.Item, error) {
 	text, err := l.rest.Get().AbsPath("/api/v1/namespaces/"+name).SetHeader("Accept", protobufType+","+jsonType).Do(ctx).Raw()
 	if err != nil {
-		return snapshot.Item{}, err
+		return manifest.Item{}, err
 	}
 	var ns corev1.Namespace
 	if _, _, err := l.codecs.UniversalDeserializer().Decode(text, nil, &ns); err != nil {
-		return snapshot.Item{}, fmt.Errorf("decode: %w", err)
+		return manifest.Item{}, fmt.Errorf("decode: %w", err)
 	}
-	return new(snapshot.Lean).Item(&ns), nil
+	return new(manifest.Lean).Item(&ns), nil
 }
 
 // typed decodes a page of a built-in kind.
-func (l *lister) typed(text []byte, gvk schema.GroupVersionKind) ([]snapshot.Item, string, error) {
+func (l *lister) typed(text []byte, gvk schema.GroupVersionKind) ([]manifest.Item, string, error) {
 	o, _, err := l.codecs.UniversalDeserializer().Decode(text, nil, nil)
 	if err != nil {
 		return nil, "", fmt.Errorf("decode: %w", err)
@@ -225,8 +226,8 @@ func (l *lister) typed(text []byte, gvk schema.GroupVersionKind) ([]snapshot.Ite
 	if err != nil {
 		return nil, "", fmt.Errorf("decode: a list of %s was expected, not %T", gvk.Kind, o)
 	}
-	var items []snapshot.Item
-	var lean snapshot.Lean
+	var items []manifest.Item
+	var lean manifest.Lean
 	err = meta.EachListItem(o, func(item runtime.Object) error {
 		typed, ok := item.(snapshot.Object)
 		if !ok {

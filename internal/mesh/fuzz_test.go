@@ -8,10 +8,9 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
-
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
 	"github.com/sidestep-mesh/sidestep/internal/meshtest"
-	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/manifest"
 )
 
 // FuzzBuild: whatever loads gives a mesh, the same one twice, and a world of it.
@@ -35,7 +34,7 @@ func FuzzBuild(f *testing.F) {
 	f.Add(base + "---\n" + authzPolicy("shop", "{rules: [null, {from: [null], to: [{}], when: [null]}], targetRefs: [null]}"))
 	f.Add(base + "---\n" + onCart("trafficPolicy: {portLevelSettings: [null]}, subsets: [null]"))
 	f.Fuzz(func(t *testing.T, yaml string) {
-		s := snapshot.Load(snapshot.Stream("fuzz", strings.NewReader(yaml)))
+		s := manifest.Load(manifest.Stream("fuzz", strings.NewReader(yaml)))
 		m := mesh.Build(s)
 		if !slices.Equal(meshtest.Facts(m), meshtest.Facts(mesh.Build(s))) {
 			t.Fatal("two builds of one snapshot differ")

@@ -9,13 +9,13 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"pgregory.net/rapid"
-
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
 	"github.com/sidestep-mesh/sidestep/internal/meshtest"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/manifest"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"pgregory.net/rapid"
 )
 
 // everything is all situations in one snapshot; where two define the same object the first one counts.
@@ -37,7 +37,7 @@ func everything(t testing.TB) []snapshot.Object {
 			}
 		}
 	}
-	return slices.Collect(snapshot.Load(snapshot.Stream("all", strings.NewReader(yaml))).Objects())
+	return slices.Collect(manifest.Load(manifest.Stream("all", strings.NewReader(yaml))).Objects())
 }
 
 func build(t interface{ Fatalf(string, ...any) }, objects []snapshot.Object) *mesh.Mesh {

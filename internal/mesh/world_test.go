@@ -10,6 +10,7 @@ import (
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
 	"github.com/sidestep-mesh/sidestep/internal/meshtest"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/manifest"
 )
 
 // answer asks a world whether front (in namespace web) may GET a path at cart.
@@ -89,7 +90,7 @@ func TestWorldOfHiddenPolicies(t *testing.T) {
 // TestWorldOfHiddenPoliciesOfOneNamespace: only that namespace is in doubt.
 func TestWorldOfHiddenPoliciesOfOneNamespace(t *testing.T) {
 	broken := base + "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: x, namespace: web}\nspec: {rules: 7}\n"
-	m := mesh.Build(snapshot.Load(snapshot.Stream("x.yaml", strings.NewReader(broken))))
+	m := mesh.Build(manifest.Load(manifest.Stream("x.yaml", strings.NewReader(broken))))
 	for _, w := range m.Workloads {
 		if doubt := len(w.Unknown) > 0; doubt != (w.Namespace == "web") {
 			t.Errorf("%s: unknown kinds %v", w.Ref, w.Unknown)

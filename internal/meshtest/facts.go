@@ -9,13 +9,14 @@ import (
 
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/manifest"
 )
 
 // Load reads manifests and fails the test on anything that cannot be read or would be ignored: a
 // fixture with a typing error must not look like a mesh without the object.
 func Load(t testing.TB, yaml string) *snapshot.Snapshot {
 	t.Helper()
-	s := snapshot.Load(snapshot.Stream("fixture.yaml", strings.NewReader(yaml)))
+	s := manifest.Load(manifest.Stream("fixture.yaml", strings.NewReader(yaml)))
 	for _, p := range s.Problems() {
 		t.Errorf("fixture: %s", p)
 	}

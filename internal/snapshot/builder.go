@@ -43,13 +43,13 @@ func NewBuilder() *Builder {
 	}
 }
 
-// Add puts an object in, after removing what no verdict depends on (see strip), so that a cluster, its
+// Add puts an object in, after removing what no verdict depends on (see Strip), so that a cluster, its
 // manifests and its archive give the same objects. A *corev1.Pod becomes a *Pod. Add returns an error for a Go type
 // that is no kind of a snapshot. Of several objects with the same kind, namespace and name the first one counts, and
 // Build reports the others as problems.
 func (b *Builder) Add(o Object, src Source) error {
 	if full, ok := o.(*corev1.Pod); ok {
-		o = podOf(full)
+		o = PodOf(full)
 	}
 	t := reflect.TypeOf(o)
 	info, ok := infoOf(t)
@@ -59,7 +59,7 @@ func (b *Builder) Add(o Object, src Source) error {
 	// Lists of a live cluster carry no type, files do, in any accepted version.
 	o.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{
 		Group: info.Group, Version: info.Versions[0], Kind: info.Kind.Kind})
-	strip(o)
+	Strip(o)
 	b.objects[t] = append(b.objects[t], entry{object: o, place: b.place(src)})
 	return nil
 }
@@ -78,7 +78,8 @@ func (b *Builder) place(src Source) place {
 	return place{b.last, int32(src.Line)}
 }
 
-func qualified(namespace, name string) string {
+// QualifiedName is NAMESPACE/NAME, or NAME for what has no namespace.
+func QualifiedName(namespace, name string) string {
 	if namespace == "" {
 		return name
 	}
@@ -135,7 +136,7 @@ func (b *Builder) unique(info KindInfo, entries []entry) []entry {
 		}
 		delete(b.unknown, e.object)
 		b.Report(Problem{Source: e.place.in(b.files), Message: fmt.Sprintf("%s %s is defined twice, first at %v; the first one counts",
-			info.Kind.Kind, qualified(e.object.GetNamespace(), e.object.GetName()), kept[len(kept)-1].place.in(b.files))})
+			info.Kind.Kind, QualifiedName(e.object.GetNamespace(), e.object.GetName()), kept[len(kept)-1].place.in(b.files))})
 	}
 	clear(entries[len(kept):])
 	return kept

@@ -1,15 +1,10 @@
 package snapshot
 
-import (
-	"bytes"
+import corev1 "k8s.io/api/core/v1"
 
-	corev1 "k8s.io/api/core/v1"
-	kjson "sigs.k8s.io/json"
-)
-
-// onlyClaims reduces volumes to the claims among them, which may tie a pod to a zone: the name of the claim, or
+// OnlyClaims reduces volumes to the claims among them, which may tie a pod to a zone: the name of the claim, or
 // that the volume is ephemeral (its claim is then called after pod and volume).
-func onlyClaims(volumes []corev1.Volume) []corev1.Volume {
+func OnlyClaims(volumes []corev1.Volume) []corev1.Volume {
 	var out []corev1.Volume
 	for _, v := range volumes {
 		switch {
@@ -21,18 +16,6 @@ func onlyClaims(volumes []corev1.Volume) []corev1.Volume {
 		}
 	}
 	return out
-}
-
-// claimsIn is onlyClaims of a pod's volumes as JSON. Nearly all pods have volumes and few have claims: those without are not decoded.
-func claimsIn(text []byte) ([]corev1.Volume, error) {
-	if !bytes.Contains(text, []byte(`"persistentVolumeClaim"`)) && !bytes.Contains(text, []byte(`"ephemeral"`)) {
-		return nil, nil
-	}
-	var all []corev1.Volume
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(text, &all); err != nil {
-		return nil, err
-	}
-	return onlyClaims(all), nil
 }
 
 // stripVolume keeps where a volume can be used: its node affinity, and on old volumes the labels that say the zone.

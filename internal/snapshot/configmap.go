@@ -9,8 +9,8 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// configMapReason is why most ConfigMaps are left out.
-const configMapReason = "only ConfigMaps that configure the mesh, injection, the CNI or a waypoint are read"
+// ConfigMapReason is why most ConfigMaps are left out.
+const ConfigMapReason = "only ConfigMaps that configure the mesh, injection, the CNI or a waypoint are read"
 
 // overlayKeys are the data keys of a ConfigMap that overlays what istiod generates for a Gateway, by
 // infrastructure.parametersRef or for a whole class.
@@ -57,8 +57,8 @@ func isOverlay(cm *corev1.ConfigMap) bool {
 	return len(keys) > 0 && &keys[0] == &overlayKeys[0]
 }
 
-// keepConfigMap strips a ConfigMap to the data that is read, and tells whether anything is.
-func keepConfigMap(cm *corev1.ConfigMap) bool {
+// KeepConfigMap strips a ConfigMap to the data that is read, and tells whether anything is.
+func KeepConfigMap(cm *corev1.ConfigMap) bool {
 	keys := configMapKeys(cm)
 	if len(keys) == 0 {
 		return false
@@ -89,7 +89,7 @@ func (b *Builder) dropForeignConfigMaps() {
 			return false
 		}
 		b.Ignore(Ignored{APIVersion: "v1", Kind: "ConfigMap", Namespace: cm.Namespace, Name: cm.Name,
-			Source: e.place.in(b.files), Reason: configMapReason})
+			Source: e.place.in(b.files), Reason: ConfigMapReason})
 		return true
 	})
 }

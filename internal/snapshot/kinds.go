@@ -61,11 +61,15 @@ func costOnly(k KindInfo) KindInfo {
 	return k
 }
 
+// API groups with kinds that steer the mesh.
 const (
-	gatewayGroup    = "gateway.networking.k8s.io"
-	istioNetworking = "networking.istio.io"
-	istioSecurity   = "security.istio.io"
+	GatewayGroup    = "gateway.networking.k8s.io"
+	IstioNetworking = "networking.istio.io"
+	IstioSecurity   = "security.istio.io"
 )
+
+// GatewayModule begins the path of every Go package of the Gateway API.
+const GatewayModule = "sigs.k8s.io/gateway-api/"
 
 // kinds is the whole vocabulary of a snapshot. Secrets are absent on purpose and must stay so.
 var kinds = []KindInfo{
@@ -95,26 +99,26 @@ var kinds = []KindInfo{
 	kind[partial.CiliumClusterwideNetworkPolicy]("cilium.io", "CiliumClusterwideNetworkPolicy", "ciliumclusterwidenetworkpolicies", false, true, "v2"),
 	kind[partial.CiliumNetworkPolicy]("cilium.io", "CiliumNetworkPolicy", "ciliumnetworkpolicies", true, true, "v2"),
 
-	kind[gatewayv1.GatewayClass](gatewayGroup, "GatewayClass", "gatewayclasses", false, true, "v1", "v1beta1"),
-	kind[gatewayv1.Gateway](gatewayGroup, "Gateway", "gateways", true, true, "v1", "v1beta1"),
-	kind[gatewayv1.HTTPRoute](gatewayGroup, "HTTPRoute", "httproutes", true, true, "v1", "v1beta1"),
-	kind[gatewayv1.GRPCRoute](gatewayGroup, "GRPCRoute", "grpcroutes", true, true, "v1", "v1alpha2"),
-	kind[gatewayv1alpha2.TCPRoute](gatewayGroup, "TCPRoute", "tcproutes", true, true, "v1alpha2", "v1"),
-	kind[gatewayv1alpha2.TLSRoute](gatewayGroup, "TLSRoute", "tlsroutes", true, true, "v1alpha2", "v1alpha3", "v1"),
-	kind[gatewayv1beta1.ReferenceGrant](gatewayGroup, "ReferenceGrant", "referencegrants", true, true, "v1beta1", "v1", "v1alpha2"),
+	kind[gatewayv1.GatewayClass](GatewayGroup, "GatewayClass", "gatewayclasses", false, true, "v1", "v1beta1"),
+	kind[gatewayv1.Gateway](GatewayGroup, "Gateway", "gateways", true, true, "v1", "v1beta1"),
+	kind[gatewayv1.HTTPRoute](GatewayGroup, "HTTPRoute", "httproutes", true, true, "v1", "v1beta1"),
+	kind[gatewayv1.GRPCRoute](GatewayGroup, "GRPCRoute", "grpcroutes", true, true, "v1", "v1alpha2"),
+	kind[gatewayv1alpha2.TCPRoute](GatewayGroup, "TCPRoute", "tcproutes", true, true, "v1alpha2", "v1"),
+	kind[gatewayv1alpha2.TLSRoute](GatewayGroup, "TLSRoute", "tlsroutes", true, true, "v1alpha2", "v1alpha3", "v1"),
+	kind[gatewayv1beta1.ReferenceGrant](GatewayGroup, "ReferenceGrant", "referencegrants", true, true, "v1beta1", "v1", "v1alpha2"),
 
-	kind[networkingv1.VirtualService](istioNetworking, "VirtualService", "virtualservices", true, true, "v1", "v1beta1", "v1alpha3"),
-	kind[networkingv1.DestinationRule](istioNetworking, "DestinationRule", "destinationrules", true, true, "v1", "v1beta1", "v1alpha3"),
-	kind[networkingv1.Gateway](istioNetworking, "Gateway", "gateways", true, true, "v1", "v1beta1", "v1alpha3"),
-	kind[networkingv1.ServiceEntry](istioNetworking, "ServiceEntry", "serviceentries", true, true, "v1", "v1beta1", "v1alpha3"),
-	kind[networkingv1.Sidecar](istioNetworking, "Sidecar", "sidecars", true, true, "v1", "v1beta1", "v1alpha3"),
-	kind[networkingv1.WorkloadEntry](istioNetworking, "WorkloadEntry", "workloadentries", true, true, "v1", "v1beta1", "v1alpha3"),
-	kind[networkingv1.WorkloadGroup](istioNetworking, "WorkloadGroup", "workloadgroups", true, true, "v1", "v1beta1", "v1alpha3"),
-	kind[networkingv1alpha3.EnvoyFilter](istioNetworking, "EnvoyFilter", "envoyfilters", true, true, "v1alpha3"),
-	kind[networkingv1beta1.ProxyConfig](istioNetworking, "ProxyConfig", "proxyconfigs", true, true, "v1beta1"),
-	kind[securityv1.AuthorizationPolicy](istioSecurity, "AuthorizationPolicy", "authorizationpolicies", true, true, "v1", "v1beta1"),
-	kind[securityv1.RequestAuthentication](istioSecurity, "RequestAuthentication", "requestauthentications", true, true, "v1", "v1beta1"),
-	kind[securityv1.PeerAuthentication](istioSecurity, "PeerAuthentication", "peerauthentications", true, true, "v1", "v1beta1"),
+	kind[networkingv1.VirtualService](IstioNetworking, "VirtualService", "virtualservices", true, true, "v1", "v1beta1", "v1alpha3"),
+	kind[networkingv1.DestinationRule](IstioNetworking, "DestinationRule", "destinationrules", true, true, "v1", "v1beta1", "v1alpha3"),
+	kind[networkingv1.Gateway](IstioNetworking, "Gateway", "gateways", true, true, "v1", "v1beta1", "v1alpha3"),
+	kind[networkingv1.ServiceEntry](IstioNetworking, "ServiceEntry", "serviceentries", true, true, "v1", "v1beta1", "v1alpha3"),
+	kind[networkingv1.Sidecar](IstioNetworking, "Sidecar", "sidecars", true, true, "v1", "v1beta1", "v1alpha3"),
+	kind[networkingv1.WorkloadEntry](IstioNetworking, "WorkloadEntry", "workloadentries", true, true, "v1", "v1beta1", "v1alpha3"),
+	kind[networkingv1.WorkloadGroup](IstioNetworking, "WorkloadGroup", "workloadgroups", true, true, "v1", "v1beta1", "v1alpha3"),
+	kind[networkingv1alpha3.EnvoyFilter](IstioNetworking, "EnvoyFilter", "envoyfilters", true, true, "v1alpha3"),
+	kind[networkingv1beta1.ProxyConfig](IstioNetworking, "ProxyConfig", "proxyconfigs", true, true, "v1beta1"),
+	kind[securityv1.AuthorizationPolicy](IstioSecurity, "AuthorizationPolicy", "authorizationpolicies", true, true, "v1", "v1beta1"),
+	kind[securityv1.RequestAuthentication](IstioSecurity, "RequestAuthentication", "requestauthentications", true, true, "v1", "v1beta1"),
+	kind[securityv1.PeerAuthentication](IstioSecurity, "PeerAuthentication", "peerauthentications", true, true, "v1", "v1beta1"),
 	kind[telemetryv1.Telemetry]("telemetry.istio.io", "Telemetry", "telemetries", true, true, "v1", "v1alpha1"),
 	kind[extensionsv1alpha1.WasmPlugin]("extensions.istio.io", "WasmPlugin", "wasmplugins", true, true, "v1alpha1"),
 	kind[extensionsv1alpha1.TrafficExtension]("extensions.istio.io", "TrafficExtension", "trafficextensions", true, true, "v1alpha1"),

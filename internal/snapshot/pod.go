@@ -18,11 +18,11 @@ import (
 // Of the metadata it has name, namespace, UID, the two timestamps, labels, annotations and owner references.
 type Pod struct {
 	metav1.ObjectMeta
-	// Spec is the pod's spec without NodeName, Hostname and what strip removes (volumes, mounts, ...). It is never nil.
+	// Spec is the pod's spec without NodeName, Hostname and what Strip removes (volumes, mounts, ...). It is never nil.
 	Spec *corev1.PodSpec
 	// NodeName is spec.nodeName.
 	NodeName string
-	// Claims are the volumes that may tie the pod to a zone; see onlyClaims.
+	// Claims are the volumes that may tie the pod to a zone; see OnlyClaims.
 	Claims []corev1.Volume
 	Status PodStatus
 }
@@ -38,12 +38,12 @@ type PodStatus struct {
 	ReadySince metav1.Time
 }
 
-// podOf keeps what a snapshot keeps of a pod. It takes the pod's parts over and strips them.
-func podOf(full *corev1.Pod) *Pod {
+// PodOf keeps what a snapshot keeps of a pod. It takes the pod's parts over and strips them.
+func PodOf(full *corev1.Pod) *Pod {
 	delete(full.Annotations, corev1.LastAppliedConfigAnnotation)
 	full.Spec.Hostname = ""
-	claims := onlyClaims(full.Spec.Volumes)
-	stripPodSpec(&full.Spec)
+	claims := OnlyClaims(full.Spec.Volumes)
+	StripPodSpec(&full.Spec)
 	p := &Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: full.Name, Namespace: full.Namespace, UID: full.UID,

@@ -1,6 +1,5 @@
-// Package snapshot is an immutable, indexed set of typed API objects, read from and written to
-// files. It is what every other package reasons about, whether it came from a cluster, a Git
-// repository or an archive. It never holds a Secret.
+// Package snapshot is an immutable, indexed set of typed API objects. It is what every other package
+// reasons about, whether it came from a cluster, a Git repository or an archive. It never holds a Secret.
 package snapshot
 
 import (
@@ -221,6 +220,12 @@ func (s *Snapshot) Unknown() []Kind {
 	}
 	return out
 }
+
+// Namespaces returns the only namespaces that namespaced kinds were read in, nil for all.
+func (s *Snapshot) Namespaces() []string { return s.namespaces }
+
+// Marked returns what was recorded about kinds by Builder.Mark. The caller must not change it.
+func (s *Snapshot) Marked() map[Kind]Knowledge { return s.knowledge }
 
 // Ignored returns what was read and left out, each with its reason.
 func (s *Snapshot) Ignored() []Ignored { return s.ignored }

@@ -11,8 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// strip removes from an object what no verdict depends on and what an archive should not carry.
-func strip(o Object) {
+// Strip removes from an object what no verdict depends on and what an archive should not carry.
+func Strip(o Object) {
 	if _, ok := o.(*Pod); ok {
 		return // it was made without
 	}
@@ -34,7 +34,7 @@ func strip(o Object) {
 	case *corev1.Node:
 		o.Status.Images, o.Status.VolumesInUse, o.Status.VolumesAttached = nil, nil, nil
 	}
-	if t := podTemplate(o); t != nil {
+	if t := PodTemplate(o); t != nil {
 		stripSpec(&t.Spec)
 	}
 }
@@ -45,12 +45,15 @@ var components = []string{
 	"calico-node", "cilium-agent", "aws-node", "aws-vpc-cni-init", "kube-proxy",
 }
 
+// IsComponent reports whether a container of that name belongs to the mesh or the network rather than to an application.
+func IsComponent(container string) bool { return slices.Contains(components, container) }
+
 // proxyEndpoints are what an application's command line mentions when it talks to its sidecar: the admin,
 // agent and readiness ports and the call with which a Job ends its proxy.
 var proxyEndpoints = []string{"quitquitquit", ":15000", ":15020", ":15021"}
 
-// podTemplate returns the template of a kind that makes pods, or nil.
-func podTemplate(o Object) *corev1.PodTemplateSpec {
+// PodTemplate returns the template of a kind that makes pods, or nil.
+func PodTemplate(o Object) *corev1.PodTemplateSpec {
 	switch o := o.(type) {
 	case *appsv1.Deployment:
 		return &o.Spec.Template
@@ -76,7 +79,7 @@ func stripSpec(spec *corev1.PodSpec) {
 	for _, list := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
 		for i := range list {
 			c := &list[i]
-			if slices.Contains(components, c.Name) {
+			if IsComponent(c.Name) {
 				continue
 			}
 			c.EnvFrom = nil
@@ -104,8 +107,8 @@ func exactly(list []corev1.Container) []corev1.Container {
 	return append(make([]corev1.Container, 0, len(list)), list...)
 }
 
-// stripPodSpec removes what is many times the size of the rest of a live pod and what names parts of that one pod.
-func stripPodSpec(spec *corev1.PodSpec) {
+// StripPodSpec removes what is many times the size of the rest of a live pod and what names parts of that one pod.
+func StripPodSpec(spec *corev1.PodSpec) {
 	stripSpec(spec)
 	spec.Volumes, spec.ImagePullSecrets, spec.EphemeralContainers = nil, nil, nil
 	spec.InitContainers, spec.Containers = exactly(spec.InitContainers), exactly(spec.Containers)

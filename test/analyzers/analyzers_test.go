@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/manifest"
 	"sigs.k8s.io/yaml"
 )
 
@@ -65,7 +65,7 @@ func TestEveryFixtureIsReadOrAccountedFor(t *testing.T) {
 			return err
 		}
 		files++
-		s := snapshot.Load(snapshot.Path(p, dir, p))
+		s := manifest.Load(manifest.Path(p, dir, p))
 		want := objects(t, p, text)
 		if got := s.Len() + len(s.Ignored()) + len(s.Problems()); got != want {
 			t.Errorf("%s: %d objects, %d read, %d ignored, %d problems", p, want, s.Len(), len(s.Ignored()), len(s.Problems()))
@@ -100,7 +100,7 @@ func TestEveryFixtureIsReadOrAccountedFor(t *testing.T) {
 }
 
 func TestTheFolderAsAWhole(t *testing.T) {
-	s := snapshot.Load(snapshot.Path("testdata", fixtures(t), "."))
+	s := manifest.Load(manifest.Path("testdata", fixtures(t), "."))
 	if s.Len() == 0 {
 		t.Fatal("nothing was read")
 	}

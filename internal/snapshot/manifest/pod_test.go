@@ -1,4 +1,4 @@
-package snapshot_test
+package manifest_test
 
 import (
 	"bytes"
@@ -8,8 +8,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sidestep-mesh/sidestep/internal/audit"
 	"github.com/sidestep-mesh/sidestep/internal/demo"
+	"github.com/sidestep-mesh/sidestep/internal/mesh"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/manifest"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/redact"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
@@ -58,16 +62,16 @@ func sharesTemplate(a, b *snapshot.Pod) bool {
 
 func TestPodsOfOneTemplateShareIt(t *testing.T) {
 	text := strings.Join([]string{replica("a", "cart:1"), replica("bb", "cart:1"), replica("ccc", "cart:2")}, "---\n")
-	var lean snapshot.Lean
+	var lean manifest.Lean
 	collected := snapshot.NewBuilder()
-	for _, p := range podsOf(t, snapshot.Load(stream(text))) {
+	for _, p := range podsOf(t, manifest.Load(stream(text))) {
 		live := p.Core().DeepCopy()
 		live.Spec.Volumes = []corev1.Volume{{Name: "kube-api-access-" + p.Name}}
 		live.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "kube-api-access-" + p.Name}}
 		live.Spec.Hostname = p.Name
-		collected.AddItem(lean.Item(live))
+		lean.Item(live).AddTo(collected)
 	}
-	for from, s := range map[string]*snapshot.Snapshot{"a file": snapshot.Load(stream(text)), "a cluster": collected.Build()} {
+	for from, s := range map[string]*snapshot.Snapshot{"a file": manifest.Load(stream(text)), "a cluster": collected.Build()} {
 		pods := podsOf(t, s)
 		if len(pods) != 3 || !sharesTemplate(pods[0], pods[1]) {
 			t.Errorf("from %s: two pods of one template share no memory", from)
@@ -89,11 +93,11 @@ func TestPodsOfOneTemplateShareIt(t *testing.T) {
 
 // Sharing is safe as long as nobody writes through it: a whole audit and a redaction leave every byte as it was.
 func TestNothingChangesASnapshot(t *testing.T) {
-	var inputs []snapshot.Input
+	var inputs []manifest.Input
 	for _, m := range demo.Manifests() {
-		inputs = append(inputs, snapshot.Stream(m.Path, bytes.NewReader(m.Text)))
+		inputs = append(inputs, manifest.Stream(m.Path, bytes.NewReader(m.Text)))
 	}
-	s := snapshot.Load(inputs...)
+	s := manifest.Load(inputs...)
 	pods, shared := podsOf(t, s), 0
 	for i := range pods[1:] {
 		if sharesTemplate(pods[i], pods[i+1]) {
@@ -104,11 +108,11 @@ func TestNothingChangesASnapshot(t *testing.T) {
 		t.Errorf("of %d pods only %d share with the one before", len(pods), shared)
 	}
 	before := archiveOf(t, s)
-	verdicts(s)
+	audit.Run(mesh.Build(s), audit.Options{})
 	if !bytes.Equal(before, archiveOf(t, s)) {
 		t.Error("an audit changed the snapshot")
 	}
-	snapshot.Redact(s, []byte("key"))
+	redact.Redact(s, []byte("key"))
 	if !bytes.Equal(before, archiveOf(t, s)) {
 		t.Error("redaction changed the snapshot that it copies")
 	}
@@ -155,19 +159,19 @@ func TestAPodIsTheSameHoweverItComes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fromFile := snapshot.Load(stream(string(text)))
+		fromFile := manifest.Load(stream(string(text)))
 		built, collected := snapshot.NewBuilder(), snapshot.NewBuilder()
 		if err := built.Add(full.DeepCopy(), snapshot.Source{File: "in", Line: 1}); err != nil {
 			t.Fatal(err)
 		}
-		var lean snapshot.Lean
-		collected.AddItem(lean.Item(full.DeepCopy()))
+		var lean manifest.Lean
+		lean.Item(full.DeepCopy()).AddTo(collected)
 		want := snapshot.All[*snapshot.Pod](fromFile)
 		if len(want) != 1 {
 			t.Fatal(fromFile.Problems())
 		}
 		for from, s := range map[string]*snapshot.Snapshot{"a program": built.Build(), "a cluster": collected.Build(),
-			"an archive": snapshot.Load(snapshot.Stream("in", bytes.NewReader(archiveOf(t, fromFile))))} {
+			"an archive": manifest.Load(manifest.Stream("in", bytes.NewReader(archiveOf(t, fromFile))))} {
 			if got := snapshot.All[*snapshot.Pod](s); len(got) != 1 || !equalObjects(want[0], got[0]) {
 				t.Fatalf("from a file:\n%+v\n%+v\nfrom %s:\n%+v\n%+v\n%v", want[0], want[0].Spec, from, got[0], got[0].Spec, s.Problems())
 			}
@@ -184,5 +188,5 @@ func TestToAskForATypeThatNoObjectHasIsAMistake(t *testing.T) {
 			t.Error("an empty list would look like a mesh without pods")
 		}
 	}()
-	snapshot.All[*corev1.Pod](snapshot.Load(stream(replica("a", "b"))))
+	snapshot.All[*corev1.Pod](manifest.Load(stream(replica("a", "b"))))
 }

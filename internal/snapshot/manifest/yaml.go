@@ -1,4 +1,4 @@
-package snapshot
+package manifest
 
 import (
 	"bytes"
@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/sidestep-mesh/sidestep/internal/snapshot/plainyaml"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/manifest/plainyaml"
 	yamlv2 "go.yaml.in/yaml/v2"
 	"sigs.k8s.io/yaml"
 )

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sidestep-mesh/sidestep/internal/snapshot/plainyaml"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/manifest/plainyaml"
 	"sigs.k8s.io/yaml"
 )
 

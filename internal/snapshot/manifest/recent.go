@@ -1,6 +1,8 @@
-package snapshot
+package manifest
 
-import "bytes"
+import (
+	"bytes"
+)
 
 // recentLen is how many values a recent remembers. Pods come by namespace and name, so those of one template stand side
 // by side, be it in a list, a file or a folder.

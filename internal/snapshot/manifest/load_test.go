@@ -1,4 +1,4 @@
-package snapshot_test
+package manifest_test
 
 import (
 	"fmt"
@@ -10,6 +10,7 @@ import (
 	"testing/fstest"
 
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/manifest"
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 	securityv1 "istio.io/client-go/pkg/apis/security/v1"
 	appsv1 "k8s.io/api/apps/v1"
@@ -36,7 +37,7 @@ func loaded(s *snapshot.Snapshot) []string {
 	return out
 }
 
-func stream(text string) snapshot.Input { return snapshot.Stream("in", strings.NewReader(text)) }
+func stream(text string) manifest.Input { return manifest.Stream("in", strings.NewReader(text)) }
 
 const deny = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: deny, namespace: a}\n"
 
@@ -107,7 +108,7 @@ func TestLoadTells(t *testing.T) {
 			[]string{"+ HTTPRoute a/r in:1", "? HTTPRoute a/r spec.hops"},
 		},
 	} {
-		t.Run(name, func(t *testing.T) { same(t, loaded(snapshot.Load(stream(c.text))), c.want) })
+		t.Run(name, func(t *testing.T) { same(t, loaded(manifest.Load(stream(c.text))), c.want) })
 	}
 }
 
@@ -128,7 +129,7 @@ func TestBadInputIsOneClearLine(t *testing.T) {
 		"a template":                   {"apiVersion: v1\nkind: Service\nmetadata:\n  name: {{ .Values.name }}\n", "! in:"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := snapshot.Load(stream(c.text + good))
+			s := manifest.Load(stream(c.text + good))
 			if n := len(snapshot.All[*corev1.Namespace](s)); n != 1 {
 				t.Errorf("the good document beside it was lost: %q", loaded(s))
 			}
@@ -156,7 +157,7 @@ func TestBombsAreRefusedBeforeTheyGoOff(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			s := snapshot.Load(stream(text))
+			s := manifest.Load(stream(text))
 			runtime.ReadMemStats(&after)
 			if p := s.Problems(); len(p) != 1 || s.Len() != 0 || p[0].Source.Line == 0 || len(p[0].Message) > 300 {
 				t.Errorf("got %.500q", loaded(s))
@@ -170,7 +171,7 @@ func TestBombsAreRefusedBeforeTheyGoOff(t *testing.T) {
 
 func TestTheSameObjectTwiceIsAProblem(t *testing.T) {
 	one := "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n"
-	same(t, loaded(snapshot.Load(stream(one+"---\n"+one))),
+	same(t, loaded(manifest.Load(stream(one+"---\n"+one))),
 		[]string{"+ Namespace a in:1", "! in:5: Namespace a is defined twice, first at in:1; the first one counts"})
 }
 
@@ -195,12 +196,12 @@ func TestFolders(t *testing.T) {
 		"that do not exist are named":       {"missing", []string{"! repo: cannot be read: file does not exist"}},
 		"are not asked about a single file": {"one.txt", []string{"+ Namespace one repo:1"}},
 	} {
-		t.Run(name, func(t *testing.T) { same(t, loaded(snapshot.Load(snapshot.Path("repo", dir, c.root))), c.want) })
+		t.Run(name, func(t *testing.T) { same(t, loaded(manifest.Load(manifest.Path("repo", dir, c.root))), c.want) })
 	}
 }
 
 func TestWhatCouldNotBeReadIsHidden(t *testing.T) {
-	s := snapshot.Load(stream(deny + "spec: {rules: 7}\n---\napiVersion: v1\nkind: Service\nmetadata: {name: s\n"))
+	s := manifest.Load(stream(deny + "spec: {rules: 7}\n---\napiVersion: v1\nkind: Service\nmetadata: {name: s\n"))
 	policies := snapshot.Kind{Group: "security.istio.io", Kind: "AuthorizationPolicy"}
 	for name, c := range map[string]struct {
 		got  snapshot.Knowledge
@@ -219,7 +220,7 @@ func TestWhatCouldNotBeReadIsHidden(t *testing.T) {
 }
 
 func TestOnlyConfigMapsThatMatterKeepTheirData(t *testing.T) {
-	s := snapshot.Load(stream(strings.Join([]string{
+	s := manifest.Load(stream(strings.Join([]string{
 		cm("istio-system", "istio", "mesh", "other"), cm("istio-system", "istio-canary", "mesh"), cm("istio-system", "istio-leader"),
 		cm("istio-system", "istio-sidecar-injector", "config", "values"), cm("kube-system", "cilium-config", "cni-exclusive"),
 		cm("a", "wp-options", "deployment", "password"), cm("a", "app", "service"), cm("a", "app2", "password"), cm("a", "istio-ca-root-cert", "root-cert.pem"),
@@ -246,7 +247,7 @@ func cm(ns, name string, keys ...string) string {
 }
 
 func TestObjectsAreDecodedAndStripped(t *testing.T) {
-	s := snapshot.Load(stream(`apiVersion: apps/v1
+	s := manifest.Load(stream(`apiVersion: apps/v1
 kind: Deployment
 metadata:
   name: d

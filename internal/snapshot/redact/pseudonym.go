@@ -1,4 +1,4 @@
-package snapshot
+package redact
 
 import (
 	"crypto/hmac"

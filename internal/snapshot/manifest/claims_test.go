@@ -1,4 +1,4 @@
-package snapshot_test
+package manifest_test
 
 import (
 	"bytes"
@@ -6,6 +6,7 @@ import (
 	"testing/fstest"
 
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/manifest"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -45,7 +46,7 @@ spec:
 
 // TestOnlyClaimsOfVolumesAreKept: enough to tell where a pod can run, and nothing of what the volume is.
 func TestOnlyClaimsOfVolumesAreKept(t *testing.T) {
-	s := snapshot.Load(snapshot.Path("mesh.yaml", fstest.MapFS{"mesh.yaml": {Data: []byte(stateful)}}, "mesh.yaml"))
+	s := manifest.Load(manifest.Path("mesh.yaml", fstest.MapFS{"mesh.yaml": {Data: []byte(stateful)}}, "mesh.yaml"))
 	for _, stage := range []string{"read from YAML", "read from its archive"} {
 		pods := snapshot.All[*snapshot.Pod](s)
 		if len(pods) != 2 || len(pods[0].Claims) != 2 || pods[1].Claims != nil {
@@ -65,9 +66,9 @@ func TestOnlyClaimsOfVolumesAreKept(t *testing.T) {
 			t.Errorf("%s: volume %+v", stage, pv)
 		}
 		var archive bytes.Buffer
-		if err := snapshot.WriteArchive(&archive, s); err != nil {
+		if err := manifest.WriteArchive(&archive, s); err != nil {
 			t.Fatal(err)
 		}
-		s = snapshot.Load(snapshot.Stream("mesh.snapshot", &archive))
+		s = manifest.Load(manifest.Stream("mesh.snapshot", &archive))
 	}
 }

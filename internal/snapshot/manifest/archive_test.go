@@ -1,4 +1,4 @@
-package snapshot_test
+package manifest_test
 
 import (
 	"bytes"
@@ -8,12 +8,13 @@ import (
 	"testing"
 
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/manifest"
 	"pgregory.net/rapid"
 )
 
 func archiveOf(t interface{ Fatal(...any) }, s *snapshot.Snapshot) []byte {
 	var out bytes.Buffer
-	if err := snapshot.WriteArchive(&out, s); err != nil {
+	if err := manifest.WriteArchive(&out, s); err != nil {
 		t.Fatal(err)
 	}
 	return out.Bytes()
@@ -23,7 +24,7 @@ func TestArchiveReadsBackAsWritten(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawSnapshot(t)
 		first := archiveOf(t, s)
-		back := snapshot.Load(snapshot.Stream("s.gz", bytes.NewReader(first)))
+		back := manifest.Load(manifest.Stream("s.gz", bytes.NewReader(first)))
 		if d := difference(s, back); d != "" {
 			t.Fatal(d)
 		}
@@ -34,7 +35,7 @@ func TestArchiveReadsBackAsWritten(t *testing.T) {
 }
 
 func TestBadArchiveGivesNothing(t *testing.T) {
-	good := archiveOf(t, snapshot.Load(stream("apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n")))
+	good := archiveOf(t, manifest.Load(stream("apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n")))
 	zipped := func(text string) []byte {
 		var out bytes.Buffer
 		zip := gzip.NewWriter(&out)
@@ -59,11 +60,11 @@ func TestBadArchiveGivesNothing(t *testing.T) {
 		"with a Secret in": {zipped(`{"kind":"Snapshot","format":1,"objects":1}` + "\n" + `{"object":{"apiVersion":"v1","kind":"Secret","metadata":{"name":"s"}}}` + "\n"), "- Secret s a:2 Secrets are never read"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			same(t, loaded(snapshot.Load(snapshot.Stream("a", bytes.NewReader(c.data)))), []string{c.want})
+			same(t, loaded(manifest.Load(manifest.Stream("a", bytes.NewReader(c.data)))), []string{c.want})
 		})
 	}
 	t.Run("compressed manifests are welcome", func(t *testing.T) {
-		same(t, loaded(snapshot.Load(snapshot.Stream("a", bytes.NewReader(zipped("apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n"))))),
+		same(t, loaded(manifest.Load(manifest.Stream("a", bytes.NewReader(zipped("apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n"))))),
 			[]string{"+ Namespace a a:1"})
 	})
 }
@@ -91,7 +92,7 @@ func drawSnapshot(t *rapid.T) *snapshot.Snapshot {
 			"not: [closed\n",
 		}).Draw(t, "document")
 	})
-	s := snapshot.Load(stream(strings.Join(rapid.SliceOfN(doc, 0, 12).Draw(t, "documents"), "---\n")))
+	s := manifest.Load(stream(strings.Join(rapid.SliceOfN(doc, 0, 12).Draw(t, "documents"), "---\n")))
 	return s
 }
 

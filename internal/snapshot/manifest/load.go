@@ -1,4 +1,6 @@
-package snapshot
+// Package manifest reads objects into a snapshot: files, folders, lists and archives, and what a cluster lists; and it writes
+// archives.
+package manifest
 
 import (
 	"bufio"
@@ -10,6 +12,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 )
 
 const (
@@ -62,19 +66,19 @@ type Options struct {
 }
 
 // Load reads inputs with the default Options; see LoadWith.
-func Load(inputs ...Input) *Snapshot { return LoadWith(Options{}, inputs...) }
+func Load(inputs ...Input) *snapshot.Snapshot { return LoadWith(Options{}, inputs...) }
 
 // LoadWith reads manifests (YAML or JSON, any number of documents, kind List and typed lists), folders
 // of them, and archives of WriteArchive. It never fails as a whole: what could not be read is in
 // Problems, what was read and not needed in Ignored, each with file and line.
-func LoadWith(opts Options, inputs ...Input) *Snapshot {
+func LoadWith(opts Options, inputs ...Input) *snapshot.Snapshot {
 	if opts.Namespace == "" {
 		opts.Namespace = "default"
 	}
 	if opts.Each == nil {
 		opts.Each = OneByOne
 	}
-	l := loader{b: NewBuilder(), opts: opts}
+	l := loader{b: snapshot.NewBuilder(), opts: opts}
 	for _, in := range inputs {
 		in.read(&l)
 	}
@@ -85,7 +89,7 @@ func LoadWith(opts Options, inputs ...Input) *Snapshot {
 // loader gathers units and decodes them window by window, so that the text of a large input never stands in
 // memory whole beside the objects made of it.
 type loader struct {
-	b       *Builder
+	b       *snapshot.Builder
 	opts    Options
 	units   []unit
 	pending int // bytes of text in units
@@ -102,7 +106,7 @@ func (l *loader) add(units []unit) {
 }
 
 func (l *loader) problem(file, format string, args ...any) {
-	l.b.Report(Problem{Source: Source{File: file}, Message: fmt.Sprintf(format, args...)})
+	l.b.Report(snapshot.Problem{Source: snapshot.Source{File: file}, Message: fmt.Sprintf(format, args...)})
 }
 
 // flush decodes what is gathered, in chunks, and adds the results in the order of the input, so that the snapshot

@@ -1,4 +1,4 @@
-package snapshot
+package redact
 
 import (
 	"bytes"
@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/manifest"
 	corev1 "k8s.io/api/core/v1"
 	"pgregory.net/rapid"
 )
@@ -183,10 +185,10 @@ spec: falcon
 `
 
 func TestRedactHidesNamesAndKeepsTheirRelations(t *testing.T) {
-	whole := Load(Stream("falcon.yaml", strings.NewReader(secretive)))
+	whole := manifest.Load(manifest.Stream("falcon.yaml", strings.NewReader(secretive)))
 	s := Redact(whole, []byte("key"))
 	var out bytes.Buffer
-	if err := WriteArchive(&out, s); err != nil {
+	if err := manifest.WriteArchive(&out, s); err != nil {
 		t.Fatal(err)
 	}
 	zip, _ := gzip.NewReader(&out)
@@ -226,7 +228,7 @@ func TestRedactHidesNamesAndKeepsTheirRelations(t *testing.T) {
 	if whole.Len() != s.Len() || len(s.Ignored()) != 1 {
 		t.Errorf("%d objects, %d when redacted; ignored %v", whole.Len(), s.Len(), s.Ignored())
 	}
-	if o, _ := Get[*corev1.Service](whole, "acme", "payments"); o.Spec.ClusterIP != "10.20.30.40" {
+	if o, _ := snapshot.Get[*corev1.Service](whole, "acme", "payments"); o.Spec.ClusterIP != "10.20.30.40" {
 		t.Error("redaction changed the snapshot it was given")
 	}
 }

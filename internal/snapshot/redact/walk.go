@@ -1,4 +1,4 @@
-package snapshot
+package redact
 
 import (
 	"encoding/json"
@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	corev1 "k8s.io/api/core/v1"
@@ -53,7 +54,7 @@ var (
 )
 
 // walk maps every string below an object.
-func (r redactor) walk(o Object) { r.value(reflect.ValueOf(o), "") }
+func (r redactor) walk(o snapshot.Object) { r.value(reflect.ValueOf(o), "") }
 
 func (r redactor) value(v reflect.Value, field string) {
 	switch v.Kind() {
@@ -145,7 +146,7 @@ func (r redactor) mapping(v reflect.Value, field string) {
 // isEnumeration tells that a string type has a fixed set of values that its API publishes. In the Gateway API
 // names have types of their own too.
 func isEnumeration(t reflect.Type) bool {
-	if strings.HasPrefix(t.PkgPath(), gatewayModule) {
+	if strings.HasPrefix(t.PkgPath(), snapshot.GatewayModule) {
 		name := strings.ToLower(t.Name())
 		return !slices.ContainsFunc([]string{"name", "uri", "origin", "label", "annotation"},
 			func(part string) bool { return strings.Contains(name, part) })
@@ -229,7 +230,7 @@ func isEnvoy(s string) bool {
 func dropEnvironment(spec *corev1.PodSpec) {
 	for _, list := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
 		for i := range list {
-			if !slices.Contains(components, list[i].Name) {
+			if !snapshot.IsComponent(list[i].Name) {
 				list[i].Env = nil
 			}
 		}

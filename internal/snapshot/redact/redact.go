@@ -1,4 +1,7 @@
-package snapshot
+// Package redact takes names, hosts, paths and addresses out of a snapshot, so that it can be given away.
+package redact
+
+import "github.com/sidestep-mesh/sidestep/internal/snapshot"
 
 // Redact returns a copy of the snapshot in which names, label values, hosts, principals, paths and addresses
 // are pseudonyms made with key, and environment values, free text, file names and foreign annotations are
@@ -8,36 +11,36 @@ package snapshot
 // ties that way), regular expressions, and names that differ only in upper and lower case.
 //
 // The key should be random and need not be kept; whoever has it can test guesses of a name.
-func Redact(s *Snapshot, key []byte) *Snapshot {
+func Redact(s *snapshot.Snapshot, key []byte) *snapshot.Snapshot {
 	p := newPseudonyms(key)
-	var copies []Object
+	var copies []snapshot.Object
 	var unknown [][]string
 	for o := range s.Objects() {
-		c := o.DeepCopyObject().(Object)
+		c := o.DeepCopyObject().(snapshot.Object)
 		redactor{text: func(s string) string { p.learn(s); return s }}.object(c)
-		copies, unknown = append(copies, c), append(unknown, s.unknown[o])
+		copies, unknown = append(copies, c), append(unknown, s.UnknownFields(o))
 	}
-	b := NewBuilder()
+	b := snapshot.NewBuilder()
 	for i, o := range copies {
 		redactor{text: p.text}.object(o)
 		// Two names meet in one pseudonym only by a collision of hashes, and then this says so.
-		if err := b.Add(o, Source{}); err != nil {
-			b.Report(Problem{Message: err.Error()})
+		if err := b.Add(o, snapshot.Source{}); err != nil {
+			b.Report(snapshot.Problem{Message: err.Error()})
 			continue
 		}
 		b.AddUnknown(o, mapAll(unknown[i], p.text))
 	}
-	for k, known := range s.knowledge {
-		b.Mark(k, Knowledge{State: known.State, Reason: p.text(known.Reason)})
+	for k, known := range s.Marked() {
+		b.Mark(k, snapshot.Knowledge{State: known.State, Reason: p.text(known.Reason)})
 	}
-	for _, i := range s.ignored {
-		b.Ignore(Ignored{APIVersion: i.APIVersion, Kind: i.Kind, Namespace: p.text(i.Namespace), Name: p.text(i.Name), Reason: i.Reason})
+	for _, i := range s.Ignored() {
+		b.Ignore(snapshot.Ignored{APIVersion: i.APIVersion, Kind: i.Kind, Namespace: p.text(i.Namespace), Name: p.text(i.Name), Reason: i.Reason})
 	}
-	for _, bad := range s.problems {
-		b.Report(Problem{Kind: bad.Kind, Namespace: p.text(bad.Namespace), Name: p.text(bad.Name), Message: "input that could not be read"})
+	for _, bad := range s.Problems() {
+		b.Report(snapshot.Problem{Kind: bad.Kind, Namespace: p.text(bad.Namespace), Name: p.text(bad.Name), Message: "input that could not be read"})
 	}
-	if s.namespaces != nil {
-		b.Only(mapAll(s.namespaces, p.text))
+	if only := s.Namespaces(); only != nil {
+		b.Only(mapAll(only, p.text))
 	}
 	return b.Build()
 }
@@ -55,13 +58,13 @@ type redactor struct {
 	text func(string) string
 }
 
-func (r redactor) object(o Object) {
+func (r redactor) object(o snapshot.Object) {
 	o.SetResourceVersion("")
 	o.SetFinalizers(nil)
-	if pod, ok := o.(*Pod); ok {
+	if pod, ok := o.(*snapshot.Pod); ok {
 		dropEnvironment(pod.Spec)
 	}
-	if t := podTemplate(o); t != nil {
+	if t := snapshot.PodTemplate(o); t != nil {
 		dropEnvironment(&t.Spec)
 	}
 	r.walk(o)

@@ -1,4 +1,4 @@
-package snapshot
+package manifest
 
 import (
 	"bytes"
@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
+	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	"google.golang.org/protobuf/proto"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,15 +19,15 @@ import (
 
 // outcome is what became of one object of the input: exactly one of its first three fields is set.
 type outcome struct {
-	object  Object
-	ignored *Ignored
-	problem *Problem
+	object  snapshot.Object
+	ignored *snapshot.Ignored
+	problem *snapshot.Problem
 
-	source  Source
+	source  snapshot.Source
 	unknown []string
 }
 
-func (o outcome) addTo(b *Builder) {
+func (o outcome) addTo(b *snapshot.Builder) {
 	switch {
 	case o.ignored != nil:
 		b.Ignore(*o.ignored)
@@ -33,7 +35,7 @@ func (o outcome) addTo(b *Builder) {
 		b.Report(*o.problem)
 	default:
 		if err := b.Add(o.object, o.source); err != nil {
-			b.Report(Problem{Source: o.source, Message: err.Error()})
+			b.Report(snapshot.Problem{Source: o.source, Message: err.Error()})
 			return
 		}
 		b.AddUnknown(o.object, o.unknown)
@@ -48,9 +50,9 @@ type decoder struct {
 	out       []outcome
 }
 
-func (d *decoder) fail(src Source, h head, format string, args ...any) {
-	p := Problem{Source: src, Message: fmt.Sprintf(format, args...)}
-	if info, ok := KindOf(schema.FromAPIVersionAndKind(h.apiVersion, h.kind).GroupKind()); ok {
+func (d *decoder) fail(src snapshot.Source, h head, format string, args ...any) {
+	p := snapshot.Problem{Source: src, Message: fmt.Sprintf(format, args...)}
+	if info, ok := snapshot.KindOf(schema.FromAPIVersionAndKind(h.apiVersion, h.kind).GroupKind()); ok {
 		p.Kind = info.Kind
 		p.Namespace, p.Name = h.name()
 		if info.Namespaced && p.Namespace == "" {
@@ -60,9 +62,9 @@ func (d *decoder) fail(src Source, h head, format string, args ...any) {
 	d.out = append(d.out, outcome{problem: &p})
 }
 
-func (d *decoder) ignore(src Source, h head, why string) {
+func (d *decoder) ignore(src snapshot.Source, h head, why string) {
 	ns, name := h.name()
-	d.out = append(d.out, outcome{ignored: &Ignored{
+	d.out = append(d.out, outcome{ignored: &snapshot.Ignored{
 		APIVersion: h.apiVersion, Kind: h.kind, Namespace: ns, Name: name, Source: src, Reason: why}})
 }
 
@@ -72,7 +74,7 @@ func (d *decoder) unit(u unit) {
 		d.archived(u)
 		return
 	}
-	src := Source{File: u.file, Line: u.line}
+	src := snapshot.Source{File: u.file, Line: u.line}
 	text := u.text
 	if !u.json {
 		var err error
@@ -96,7 +98,7 @@ func (d *decoder) unit(u unit) {
 }
 
 // object decodes the JSON of one object, or of each item of a list.
-func (d *decoder) object(src Source, text []byte, h head) {
+func (d *decoder) object(src snapshot.Source, text []byte, h head) {
 	if string(text) == "null" {
 		d.ignore(src, h, "an empty document")
 		return
@@ -143,8 +145,8 @@ func (d *decoder) object(src Source, text []byte, h head) {
 	d.typed(src, text, h, gv)
 }
 
-func (d *decoder) typed(src Source, text []byte, h head, gv schema.GroupVersion) {
-	info, ok := KindOf(Kind{Group: gv.Group, Kind: h.kind})
+func (d *decoder) typed(src snapshot.Source, text []byte, h head, gv schema.GroupVersion) {
+	info, ok := snapshot.KindOf(snapshot.Kind{Group: gv.Group, Kind: h.kind})
 	switch {
 	case gv.Group == "" && h.kind == "Secret":
 		d.ignore(src, h, "Secrets are never read")
@@ -152,14 +154,14 @@ func (d *decoder) typed(src Source, text []byte, h head, gv schema.GroupVersion)
 	case !ok:
 		d.ignore(src, h, foreignReason(gv.Group))
 		return
-	case !info.accepts(gv.Version):
-		d.fail(src, h, "%s %s: version %q is not known, only %s", h.kind, h.describeName(), h.apiVersion, info.accepted())
+	case !slices.Contains(info.Versions, gv.Version):
+		d.fail(src, h, "%s %s: version %q is not known, only %s", h.kind, h.describeName(), h.apiVersion, accepted(info))
 		return
 	}
-	var o Object
+	var o snapshot.Object
 	var unknown []string
 	var err error
-	if info.goType == reflect.TypeFor[*Pod]() {
+	if info.Kind == podKind {
 		o, err = d.pods.decode(text)
 	} else {
 		o = info.New()
@@ -173,8 +175,8 @@ func (d *decoder) typed(src Source, text []byte, h head, gv schema.GroupVersion)
 		d.fail(src, h, "%s: %v", h.kind, err)
 		return
 	}
-	if cm, ok := o.(*corev1.ConfigMap); ok && !keepConfigMap(cm) {
-		d.ignore(src, h, configMapReason)
+	if cm, ok := o.(*corev1.ConfigMap); ok && !snapshot.KeepConfigMap(cm) {
+		d.ignore(src, h, snapshot.ConfigMapReason)
 		return
 	}
 	d.out = append(d.out, outcome{object: o, source: src, unknown: unknown})
@@ -182,7 +184,7 @@ func (d *decoder) typed(src Source, text []byte, h head, gv schema.GroupVersion)
 
 // complete gives an object what an API server would: a namespace where it has none, and a name made of
 // generateName (without the random part).
-func (d *decoder) complete(o Object, info KindInfo) error {
+func (d *decoder) complete(o snapshot.Object, info snapshot.KindInfo) error {
 	if o.GetName() == "" {
 		if o.GetGenerateName() == "" {
 			return errors.New("metadata.name is missing")
@@ -203,19 +205,13 @@ func (h head) describeName() string {
 	if name == "" {
 		return "(unnamed)"
 	}
-	return qualified(ns, name)
+	return snapshot.QualifiedName(ns, name)
 }
 
-func (k KindInfo) accepts(version string) bool {
-	for _, v := range k.Versions {
-		if v == version {
-			return true
-		}
-	}
-	return false
-}
+// podKind is decoded on a way of its own.
+var podKind = snapshot.Kind{Kind: "Pod"}
 
-func (k KindInfo) accepted() string {
+func accepted(k snapshot.KindInfo) string {
 	var all []string
 	for _, v := range k.Versions {
 		all = append(all, schema.GroupVersion{Group: k.Group, Version: v}.String())
@@ -227,7 +223,7 @@ func (k KindInfo) accepted() string {
 // kind that is newer than this version might.
 func foreignReason(group string) string {
 	switch group {
-	case gatewayGroup, istioNetworking, istioSecurity, "telemetry.istio.io", "extensions.istio.io":
+	case snapshot.GatewayGroup, snapshot.IstioNetworking, snapshot.IstioSecurity, "telemetry.istio.io", "extensions.istio.io":
 		return "this kind is not known to this version of Sidestep, though its API group steers the mesh"
 	}
 	return "no verdict depends on this kind"
@@ -235,14 +231,14 @@ func foreignReason(group string) string {
 
 // decodeInto decodes JSON into a typed object, as case-sensitive as an API server. For Istio and Gateway
 // API kinds it returns the paths of fields that the type does not have.
-func decodeInto(o Object, text []byte) (unknown []string, err error) {
+func decodeInto(o snapshot.Object, text []byte) (unknown []string, err error) {
 	v := reflect.ValueOf(o).Elem()
 	if spec := v.FieldByName("Spec"); spec.IsValid() {
 		if m, ok := spec.Addr().Interface().(proto.Message); ok {
 			return decodeIstio(v, m, text)
 		}
 	}
-	if !strings.HasPrefix(v.Type().PkgPath(), gatewayModule) {
+	if !strings.HasPrefix(v.Type().PkgPath(), snapshot.GatewayModule) {
 		return nil, kjson.UnmarshalCaseSensitivePreserveInts(text, o)
 	}
 	strict, err := kjson.UnmarshalStrict(text, o, kjson.DisallowUnknownFields)
@@ -253,8 +249,6 @@ func decodeInto(o Object, text []byte) (unknown []string, err error) {
 	}
 	return unknown, err
 }
-
-const gatewayModule = "sigs.k8s.io/gateway-api/"
 
 // decodeIstio decodes the object part by part, since spec and status are protobuf messages with their own
 // JSON mapping.

@@ -1,9 +1,11 @@
-package snapshot
+package manifest
 
 import (
+	"bytes"
 	"errors"
 	"time"
 
+	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -20,8 +22,8 @@ type podDecoder struct {
 	buf    []byte
 }
 
-func (d *podDecoder) decode(text []byte) (*Pod, error) {
-	pod := &Pod{}
+func (d *podDecoder) decode(text []byte) (*snapshot.Pod, error) {
+	pod := &snapshot.Pod{}
 	if d.parts(pod, text) == nil {
 		return pod, nil
 	}
@@ -30,14 +32,14 @@ func (d *podDecoder) decode(text []byte) (*Pod, error) {
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(text, &full); err != nil {
 		return nil, err
 	}
-	pod = podOf(&full)
+	pod = snapshot.PodOf(&full)
 	if pod.Name == "" {
 		pod.GenerateName = full.GenerateName
 	}
 	return pod, nil
 }
 
-func (d *podDecoder) parts(pod *Pod, text []byte) (err error) {
+func (d *podDecoder) parts(pod *snapshot.Pod, text []byte) (err error) {
 	walk := members(text, func(key []byte, start, end int) {
 		if err != nil {
 			return
@@ -98,7 +100,7 @@ func (d *podDecoder) metadata(meta *metav1.ObjectMeta, text []byte) (err error) 
 }
 
 // spec gathers the text that pods of one template have in common, and decodes it when it is new.
-func (d *podDecoder) spec(pod *Pod, text []byte) (err error) {
+func (d *podDecoder) spec(pod *snapshot.Pod, text []byte) (err error) {
 	d.buf = append(d.buf[:0], '{')
 	walk := members(text, func(key []byte, start, end int) {
 		part := text[start:end]
@@ -126,11 +128,23 @@ func (d *podDecoder) spec(pod *Pod, text []byte) (err error) {
 		if err := kjson.UnmarshalCaseSensitivePreserveInts(d.buf, spec); err != nil {
 			return err
 		}
-		stripPodSpec(spec)
+		snapshot.StripPodSpec(spec)
 		d.specs.remember(d.buf, spec)
 	}
 	pod.Spec = spec
 	return nil
+}
+
+// claimsIn is snapshot.OnlyClaims of a pod's volumes as JSON. Nearly all pods have volumes and few have claims: those without are not decoded.
+func claimsIn(text []byte) ([]corev1.Volume, error) {
+	if !bytes.Contains(text, []byte(`"persistentVolumeClaim"`)) && !bytes.Contains(text, []byte(`"ephemeral"`)) {
+		return nil, nil
+	}
+	var all []corev1.Volume
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(text, &all); err != nil {
+		return nil, err
+	}
+	return snapshot.OnlyClaims(all), nil
 }
 
 // containers copies a list of containers without what stripPodSpec removes: mounts name volumes, and those of one pod
@@ -170,7 +184,7 @@ func (d *podDecoder) key(key []byte) {
 	d.buf = append(append(append(d.buf, '"'), key...), '"', ':')
 }
 
-func (d *podDecoder) status(status *PodStatus, text []byte) (err error) {
+func (d *podDecoder) status(status *snapshot.PodStatus, text []byte) (err error) {
 	walk := members(text, func(key []byte, start, end int) {
 		part := text[start:end]
 		if err != nil {
@@ -193,7 +207,7 @@ func (d *podDecoder) status(status *PodStatus, text []byte) (err error) {
 }
 
 // podIPs keeps a list of more than one address.
-func podIPs(status *PodStatus, text []byte) error {
+func podIPs(status *snapshot.PodStatus, text []byte) error {
 	if string(text) == "null" {
 		return nil
 	}
@@ -218,7 +232,7 @@ func podIPs(status *PodStatus, text []byte) error {
 }
 
 // conditions keeps the condition Ready.
-func (d *podDecoder) conditions(status *PodStatus, text []byte) (err error) {
+func (d *podDecoder) conditions(status *snapshot.PodStatus, text []byte) (err error) {
 	if string(text) == "null" {
 		return nil
 	}

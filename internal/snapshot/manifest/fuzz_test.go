@@ -1,11 +1,12 @@
-package snapshot_test
+package manifest_test
 
 import (
 	"bytes"
 	"strings"
 	"testing"
 
-	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/manifest"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/redact"
 )
 
 // FuzzLoad feeds the loader anything. It must not panic; it must account for what it was given, in lines that
@@ -26,7 +27,7 @@ func FuzzLoad(f *testing.F) {
 		if len(text) > 16<<10 {
 			return
 		}
-		s := snapshot.Load(snapshot.Stream("in", bytes.NewReader(text)))
+		s := manifest.Load(manifest.Stream("in", bytes.NewReader(text)))
 		if s.Len()+len(s.Ignored())+len(s.Problems()) == 0 && !isArchive(text) {
 			t.Fatalf("nothing is said about %q", text)
 		}
@@ -42,11 +43,11 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 		archive := archiveOf(t, s)
-		back := snapshot.Load(snapshot.Stream("archive", bytes.NewReader(archive)))
+		back := manifest.Load(manifest.Stream("archive", bytes.NewReader(archive)))
 		if d := difference(s, back); d != "" {
 			t.Fatal(d)
 		}
-		if redacted := snapshot.Redact(s, []byte("key")); redacted.Len() != s.Len() {
+		if redacted := redact.Redact(s, []byte("key")); redacted.Len() != s.Len() {
 			t.Fatalf("%d objects, %d when redacted: %v", s.Len(), redacted.Len(), redacted.Problems())
 		}
 	})

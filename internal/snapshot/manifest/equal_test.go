@@ -1,4 +1,4 @@
-package snapshot_test
+package manifest_test
 
 import (
 	"fmt"

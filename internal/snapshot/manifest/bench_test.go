@@ -1,4 +1,4 @@
-package snapshot_test
+package manifest_test
 
 import (
 	"bytes"
@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/sidestep-mesh/sidestep/internal/meshtest"
-	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/manifest"
 )
 
 // BenchmarkLoad loads a stream of manifests; MB/s is of YAML. cpu-ns/pod is the processor time, which other processes
@@ -20,13 +20,13 @@ func BenchmarkLoad(b *testing.B) {
 		if err := meshtest.BulkOfPods(pods).Write(&text); err != nil {
 			b.Fatal(err)
 		}
-		for name, each := range map[string]snapshot.Each{"one core": snapshot.OneByOne, "all cores": parallel} {
+		for name, each := range map[string]manifest.Each{"one core": manifest.OneByOne, "all cores": parallel} {
 			b.Run(fmt.Sprintf("pods=%d/%s", pods, name), func(b *testing.B) {
 				b.SetBytes(int64(text.Len()))
 				b.ReportAllocs()
 				before := cpu(b)
 				for b.Loop() {
-					s := snapshot.LoadWith(snapshot.Options{Each: each}, snapshot.Stream("bulk.yaml", bytes.NewReader(text.Bytes())))
+					s := manifest.LoadWith(manifest.Options{Each: each}, manifest.Stream("bulk.yaml", bytes.NewReader(text.Bytes())))
 					if len(s.Problems()) > 0 {
 						b.Fatal(s.Problems()[0])
 					}

@@ -1,4 +1,4 @@
-package snapshot
+package redact
 
 import (
 	"reflect"
@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	_ "istio.io/api/mesh/v1alpha1" // the words of MeshConfig and ProxyConfig
@@ -54,12 +55,12 @@ var vocabulary = sync.OnceValue(func() map[string]bool {
 		words[w] = true
 	}
 	seen := map[reflect.Type]bool{}
-	for _, info := range kinds {
+	for _, info := range snapshot.Kinds() {
 		words[info.Kind.Kind], words[info.Resource] = true, true
 		for part := range strings.FieldsFuncSeq(info.Group, func(r rune) bool { return r == '.' }) {
 			words[part] = true
 		}
-		addFieldNames(words, seen, info.goType)
+		addFieldNames(words, seen, reflect.TypeOf(info.New()))
 	}
 	protoregistry.GlobalFiles.RangeFiles(func(f protoreflect.FileDescriptor) bool {
 		if strings.HasPrefix(string(f.Package()), "istio.") {

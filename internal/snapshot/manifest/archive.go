@@ -1,4 +1,4 @@
-package snapshot
+package manifest
 
 import (
 	"bufio"
@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 )
 
 // The archive is gzip (without name or time) of JSON lines: an archiveHeader, then one archiveLine for each
@@ -25,34 +27,34 @@ type archiveHeader struct {
 	Objects    int                `json:"objects"`
 	Namespaces []string           `json:"namespaces,omitempty"`
 	Knowledge  []archiveKnowledge `json:"knowledge,omitempty"`
-	Ignored    []Ignored          `json:"ignored,omitempty"`
-	Problems   []Problem          `json:"problems,omitempty"`
+	Ignored    []snapshot.Ignored `json:"ignored,omitempty"`
+	Problems   []snapshot.Problem `json:"problems,omitempty"`
 }
 
 type archiveKnowledge struct {
 	Group string `json:"group,omitempty"`
 	Kind  string `json:"kind"`
-	Knowledge
+	snapshot.Knowledge
 }
 
 type archiveLine struct {
-	Source        Source   `json:"source,omitzero"`
-	UnknownFields []string `json:"unknownFields,omitempty"`
-	Object        Object   `json:"object"`
+	Source        snapshot.Source `json:"source,omitzero"`
+	UnknownFields []string        `json:"unknownFields,omitempty"`
+	Object        snapshot.Object `json:"object"`
 }
 
 // WriteArchive writes the snapshot as one file that Load reads back: the same objects, sources, knowledge,
-// ignored objects and problems. It holds no Secret, since no snapshot does; see Redact for names.
-func WriteArchive(w io.Writer, s *Snapshot) error {
+// ignored objects and problems. It holds no Secret, since no snapshot does; see package redact for names.
+func WriteArchive(w io.Writer, s *snapshot.Snapshot) error {
 	zip := gzip.NewWriter(w)
 	out := bufio.NewWriterSize(zip, 64<<10)
 	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
 	h := archiveHeader{
 		APIVersion: "sidestep.dev/v1alpha1", Kind: archiveKind, Format: archiveFormat,
-		Objects: s.Len(), Namespaces: s.namespaces, Ignored: s.ignored, Problems: s.problems,
+		Objects: s.Len(), Namespaces: s.Namespaces(), Ignored: s.Ignored(), Problems: s.Problems(),
 	}
-	for k, known := range s.knowledge {
+	for k, known := range s.Marked() {
 		h.Knowledge = append(h.Knowledge, archiveKnowledge{Group: k.Group, Kind: k.Kind, Knowledge: known})
 	}
 	slices.SortFunc(h.Knowledge, func(a, b archiveKnowledge) int {
@@ -62,9 +64,9 @@ func WriteArchive(w io.Writer, s *Snapshot) error {
 		return fmt.Errorf("write the archive's header: %w", err)
 	}
 	for o := range s.Objects() {
-		line := archiveLine{Source: s.Source(o), UnknownFields: s.unknown[o], Object: o}
+		line := archiveLine{Source: s.Source(o), UnknownFields: s.UnknownFields(o), Object: o}
 		if err := enc.Encode(line); err != nil {
-			return fmt.Errorf("write %s %s: %w", o.GetObjectKind().GroupVersionKind().Kind, qualified(o.GetNamespace(), o.GetName()), err)
+			return fmt.Errorf("write %s %s: %w", o.GetObjectKind().GroupVersionKind().Kind, snapshot.QualifiedName(o.GetNamespace(), o.GetName()), err)
 		}
 	}
 	if err := out.Flush(); err != nil {
@@ -115,21 +117,25 @@ func (l *loader) archive(name string, r io.Reader) {
 		return
 	}
 	for _, k := range h.Knowledge {
-		l.b.Mark(Kind{Group: k.Group, Kind: k.Kind}, k.Knowledge)
+		l.b.Mark(snapshot.Kind{Group: k.Group, Kind: k.Kind}, k.Knowledge)
 	}
 	if h.Namespaces != nil {
 		l.b.Only(h.Namespaces)
 	}
-	l.b.ignored = append(l.b.ignored, h.Ignored...)
-	l.b.problems = append(l.b.problems, h.Problems...)
+	for _, i := range h.Ignored {
+		l.b.Ignore(i)
+	}
+	for _, p := range h.Problems {
+		l.b.Report(p)
+	}
 	l.add(units)
 }
 
 // archived decodes one archiveLine.
 func (d *decoder) archived(u unit) {
-	at := Source{File: u.file, Line: u.line}
+	at := snapshot.Source{File: u.file, Line: u.line}
 	var line struct {
-		Source        Source
+		Source        snapshot.Source
 		UnknownFields []string
 		Object        json.RawMessage
 	}

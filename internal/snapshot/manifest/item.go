@@ -1,8 +1,9 @@
-package snapshot
+package manifest
 
 import (
 	"slices"
 
+	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -12,8 +13,8 @@ import (
 // several goroutines at once; a Builder takes them on one.
 type Item struct{ outcome }
 
-// AddItem puts in what an Item holds.
-func (b *Builder) AddItem(i Item) { i.addTo(b) }
+// AddTo puts what the Item holds into a Builder.
+func (i Item) AddTo(b *snapshot.Builder) { i.addTo(b) }
 
 // Lean makes Items of the typed objects of a live cluster's list. Pods of one template share what they have in common,
 // as those of a file do. Its zero value is ready; it is for one goroutine.
@@ -26,25 +27,25 @@ type Lean struct {
 
 // Item makes an Item of a typed object of a live cluster, at once without what no verdict depends on, so
 // that a large listing never stands in memory whole. It takes the object over.
-func (l *Lean) Item(o Object) Item {
-	if cm, ok := o.(*corev1.ConfigMap); ok && !keepConfigMap(cm) {
-		ignored := &Ignored{APIVersion: "v1", Kind: "ConfigMap", Namespace: cm.Namespace, Name: cm.Name, Reason: configMapReason}
+func (l *Lean) Item(o snapshot.Object) Item {
+	if cm, ok := o.(*corev1.ConfigMap); ok && !snapshot.KeepConfigMap(cm) {
+		ignored := &snapshot.Ignored{APIVersion: "v1", Kind: "ConfigMap", Namespace: cm.Namespace, Name: cm.Name, Reason: snapshot.ConfigMapReason}
 		*cm = corev1.ConfigMap{} // the list it lies in lives on
 		return Item{outcome{ignored: ignored}}
 	}
 	if full, ok := o.(*corev1.Pod); ok {
-		pod := podOf(full)
+		pod := snapshot.PodOf(full)
 		*full = corev1.Pod{}
 		l.share(pod)
 		o = pod
 	}
-	strip(o)
+	snapshot.Strip(o)
 	return Item{outcome{object: o}}
 }
 
 // share replaces what a pod has in common with one of those before. They are compared as the bytes that they are
 // encoded to, which is the same for the same value.
-func (l *Lean) share(p *Pod) {
+func (l *Lean) share(p *snapshot.Pod) {
 	p.Spec = sharedAs(&l.specs, l.encoded(p.Spec), p.Spec)
 	meta := metav1.ObjectMeta{Labels: p.Labels}
 	p.Labels = sharedAs(&l.maps, l.encoded(&meta), p.Labels)
@@ -81,7 +82,7 @@ func (l *Lean) encoded(m interface {
 
 // DecodeList decodes the JSON of a list as an API server sends it. next is the token to ask for the rest of
 // the list with, empty at its end.
-func DecodeList(kind KindInfo, text []byte) (items []Item, next string) {
+func DecodeList(kind snapshot.KindInfo, text []byte) (items []Item, next string) {
 	d := decoder{namespace: "default"}
 	h := peek(text)
 	_ = members(h.meta, func(key []byte, start, end int) {
@@ -95,17 +96,17 @@ func DecodeList(kind KindInfo, text []byte) (items []Item, next string) {
 			item := h.items[start:end]
 			ih := peek(item)
 			ih.apiVersion, ih.kind = h.apiVersion, kind.Kind.Kind
-			d.typed(Source{}, item, ih, gv)
+			d.typed(snapshot.Source{}, item, ih, gv)
 		})
 	}
 	if err != nil || gv.Group != kind.Group {
-		d.fail(Source{}, head{apiVersion: kind.Group + "/" + kind.Versions[0], kind: kind.Kind.Kind}, "the answer is no list of %s", kind.Resource)
+		d.fail(snapshot.Source{}, head{apiVersion: kind.Group + "/" + kind.Versions[0], kind: kind.Kind.Kind}, "the answer is no list of %s", kind.Resource)
 		d.out[len(d.out)-1].problem.Namespace = ""
 		next = ""
 	}
 	for _, o := range d.out {
 		if o.object != nil {
-			strip(o.object)
+			snapshot.Strip(o.object)
 		}
 		items = append(items, Item{o})
 	}
