@@ -84,6 +84,35 @@ var belowLabels = map[string]string{
 	"gateway.istio.io/defaults-for-class": "snapshot", // ConfigMaps worth keeping
 }
 
+// innerRooms are packages below a room: what each may import of the same room. A room itself may import all of them that are not for tests.
+var innerRooms = map[string][]string{
+	"roi/terms":   {},
+	"roi/packing": {"roi/terms"},
+	"roi/latency": {"roi/terms"},
+	"roi/roitest": {"roi/terms"},
+}
+
+// innerTestOnly are inner rooms that tests alone may import.
+var innerTestOnly = []string{"roi/roitest"}
+
+func TestInnerRoomsFollowTheirTable(t *testing.T) {
+	for file := range sources(t) {
+		inner := path.Dir(file.name)
+		allowed, known := innerRooms[inner]
+		for imported := range file.imports() {
+			to, internal := strings.CutPrefix(imported, module+"internal/")
+			if !internal {
+				continue
+			}
+			if slices.Contains(innerTestOnly, to) {
+				t.Errorf("internal/%s imports %s, which is for tests", file.name, imported)
+			} else if known && strings.HasPrefix(to, file.room) && !slices.Contains(allowed, to) {
+				t.Errorf("internal/%s imports %s; %s may import %v", file.name, imported, inner, allowed)
+			}
+		}
+	}
+}
+
 func TestPurePackagesStayPure(t *testing.T) {
 	for file := range sources(t) {
 		if !slices.Contains(pure, file.room) {

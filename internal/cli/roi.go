@@ -13,6 +13,7 @@ import (
 	"github.com/sidestep-mesh/sidestep/internal/metric"
 	"github.com/sidestep-mesh/sidestep/internal/report"
 	"github.com/sidestep-mesh/sidestep/internal/roi"
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 	"github.com/spf13/cobra"
 )
 
@@ -68,20 +69,20 @@ func (f *roiFlags) registerOutput(c *cobra.Command) {
 type roiState struct {
 	mesh    *mesh.Mesh
 	audit   *audit.Result
-	cluster roi.Cluster
+	cluster terms.Cluster
 	dump    metric.Dump
 	pods    []roi.MeshPod
 	source  string
 	prices  roi.Prices
-	modes   map[string]roi.Mode
+	modes   map[string]terms.Mode
 	since   map[string]time.Time
-	gaps    []roi.Gap
+	gaps    []terms.Gap
 	plan    *planDocument // nil without --plan
 }
 
 // read loads objects and metrics. A cluster that cannot be read is an error only when there are no metrics either.
 func (f *roiFlags) read(c *cobra.Command, env *Env) (*roiState, error) {
-	s := &roiState{modes: map[string]roi.Mode{}}
+	s := &roiState{modes: map[string]terms.Mode{}}
 	var err error
 	if s.plan, err = f.readPlan(env); err != nil {
 		return nil, err
@@ -94,7 +95,7 @@ func (f *roiFlags) read(c *cobra.Command, env *Env) (*roiState, error) {
 	case err != nil && s.dump.Failed != "":
 		return nil, errors.Join(err, errors.New(s.dump.Failed))
 	case err != nil:
-		s.gaps = append(s.gaps, roi.Gap{What: "Kubernetes API", Why: oneLine(err.Error()),
+		s.gaps = append(s.gaps, terms.Gap{What: "Kubernetes API", Why: oneLine(err.Error()),
 			Costs: "roles come from metrics by heuristic; no verdicts, so nothing is known to leave, and nodes are not simulated (rung 3)"})
 		s.pods, s.source = meshPodsFromMetrics(s.dump), "kube-state-metrics, roles by heuristic"
 	default:
@@ -107,7 +108,7 @@ func (f *roiFlags) read(c *cobra.Command, env *Env) (*roiState, error) {
 		s.pods, s.source = roi.MeshPods(s.cluster, usageOf(s.dump)), "pods of the input"
 		s.modes, s.since = namespaceModes(s.cluster)
 		if len(s.cluster.Nodes) == 0 {
-			s.gaps = append(s.gaps, roi.Gap{What: "nodes", Why: "the input has none", Costs: "rung 3 cannot be simulated"})
+			s.gaps = append(s.gaps, terms.Gap{What: "nodes", Why: "the input has none", Costs: "rung 3 cannot be simulated"})
 		} else {
 			s.gaps = append(s.gaps, volumeGaps(snap)...)
 		}
@@ -164,7 +165,7 @@ func (f *roiFlags) forecast(env *Env, s *roiState) roi.Forecast {
 		Prices: s.prices, EngineeringCost: f.engineering, ByMode: s.edgeByMode(), Startup: s.startups(), Gaps: s.gaps}
 	var close map[string]bool
 	if s.mesh != nil {
-		in.Change, in.Keeps = roiChange(s.mesh, s.audit, f.waypointReplicas, roi.DefaultWaypoint)
+		in.Change, in.Keeps = roiChange(s.mesh, s.audit, f.waypointReplicas, terms.DefaultWaypoint)
 		s.applyPlan(&in.Change)
 		in.Gaps = append(in.Gaps, s.keptAgainstPlan(f.plan, in.Keeps)...)
 		if s.plan != nil {
@@ -295,7 +296,7 @@ func (s *roiState) staying() []roi.MeshPod {
 	if s.audit == nil {
 		return s.pods
 	}
-	change, _ := roiChange(s.mesh, s.audit, 0, roi.Resources{})
+	change, _ := roiChange(s.mesh, s.audit, 0, terms.Resources{})
 	s.applyPlan(&change)
 	leaves := map[string]bool{}
 	for _, p := range s.cluster.Pods {

@@ -8,6 +8,7 @@ import (
 	"github.com/sidestep-mesh/sidestep/internal/audit"
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
 	"github.com/sidestep-mesh/sidestep/internal/roi"
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -16,8 +17,8 @@ import (
 )
 
 // roiCluster puts the model's facts into the words of package roi.
-func roiCluster(m *mesh.Mesh) roi.Cluster {
-	c := roi.Cluster{Nodes: snapshot.All[*corev1.Node](m.Snapshot), Budgets: snapshot.All[*policyv1.PodDisruptionBudget](m.Snapshot),
+func roiCluster(m *mesh.Mesh) terms.Cluster {
+	c := terms.Cluster{Nodes: snapshot.All[*corev1.Node](m.Snapshot), Budgets: snapshot.All[*policyv1.PodDisruptionBudget](m.Snapshot),
 		Claims: snapshot.All[*corev1.PersistentVolumeClaim](m.Snapshot), Volumes: snapshot.All[*corev1.PersistentVolume](m.Snapshot),
 		NamespaceLabels: map[string]map[string]string{}}
 	for _, ns := range snapshot.All[*corev1.Namespace](m.Snapshot) {
@@ -33,9 +34,9 @@ func roiCluster(m *mesh.Mesh) roi.Cluster {
 			}
 		}
 		for _, p := range pods {
-			pod := roi.Pod{Object: p, Role: roiRoles[w.Role], Workload: workloadKey(w), Mode: roiMode(w)}
+			pod := terms.Pod{Object: p, Role: roiRoles[w.Role], Workload: workloadKey(w), Mode: roiMode(w)}
 			if w.Role == mesh.Application {
-				pod.Sidecar = roi.SidecarIn(p)
+				pod.Sidecar = terms.SidecarIn(p)
 			}
 			c.Pods = append(c.Pods, pod)
 		}
@@ -44,39 +45,39 @@ func roiCluster(m *mesh.Mesh) roi.Cluster {
 }
 
 // volumeGaps say what of the pods' volumes is not known.
-func volumeGaps(s *snapshot.Snapshot) []roi.Gap {
-	gaps := []roi.Gap{{What: "local storage", Why: "a snapshot does not keep emptyDir and hostPath volumes",
+func volumeGaps(s *snapshot.Snapshot) []terms.Gap {
+	gaps := []terms.Gap{{What: "local storage", Why: "a snapshot does not keep emptyDir and hostPath volumes",
 		Costs: "a node that such pods hold back counts as one that an autoscaler may remove (drain)"}}
 	for _, kind := range []string{"PersistentVolumeClaim", "PersistentVolume"} {
 		if known := s.Knowledge(snapshot.Kind{Kind: kind}); known.State != snapshot.Known {
-			gaps = append(gaps, roi.Gap{What: kind + "s", Why: known.Reason,
+			gaps = append(gaps, terms.Gap{What: kind + "s", Why: known.Reason,
 				Costs: "pods with a volume claim are kept in the zone where they run; grant list on persistentvolumeclaims and persistentvolumes"})
 		}
 	}
 	return gaps
 }
 
-var roiRoles = map[mesh.Role]roi.Role{mesh.Application: roi.Application, mesh.Waypoint: roi.Waypoint, mesh.Gateway: roi.Gateway,
-	mesh.Ztunnel: roi.Ztunnel, mesh.CNI: roi.CNI, mesh.Istiod: roi.Istiod}
+var roiRoles = map[mesh.Role]terms.Role{mesh.Application: terms.Application, mesh.Waypoint: terms.Waypoint, mesh.Gateway: terms.Gateway,
+	mesh.Ztunnel: terms.Ztunnel, mesh.CNI: terms.CNI, mesh.Istiod: terms.Istiod}
 
 func workloadKey(w *mesh.Workload) string { return w.Namespace + "/" + w.Kind + "/" + w.Name }
 
-func roiMode(w *mesh.Workload) roi.Mode {
+func roiMode(w *mesh.Workload) terms.Mode {
 	switch w.Mode {
 	case mesh.Sidecar:
-		return roi.ModeSidecar
+		return terms.ModeSidecar
 	case mesh.Ambient:
 		if w.Waypoint.Bound {
-			return roi.ModeWaypoint
+			return terms.ModeWaypoint
 		}
 		for _, s := range w.Services {
 			if s.Waypoint.Bound {
-				return roi.ModeWaypoint
+				return terms.ModeWaypoint
 			}
 		}
-		return roi.ModeAmbient
+		return terms.ModeAmbient
 	}
-	return roi.ModeNone
+	return terms.ModeNone
 }
 
 // derivedPods are the pods that a workload of manifests would have, with the sidecar that injection would add. They have no node: requests
@@ -112,8 +113,8 @@ func derivedPods(w *mesh.Workload) []*corev1.Pod {
 
 // roiChange is what the audit's verdicts amount to: workloads that need no sidecar leave it, and each namespace with a workload that needs a
 // waypoint and has none gets one.
-func roiChange(m *mesh.Mesh, r *audit.Result, replicas int, each roi.Resources) (roi.Change, []roi.Keep) {
-	c := roi.Change{Leaves: map[string]bool{}, L7: map[string]bool{}, Ztunnel: roi.DefaultZtunnel, CNI: roi.DefaultCNI}
+func roiChange(m *mesh.Mesh, r *audit.Result, replicas int, each terms.Resources) (terms.Change, []roi.Keep) {
+	c := terms.Change{Leaves: map[string]bool{}, L7: map[string]bool{}, Ztunnel: terms.DefaultZtunnel, CNI: terms.DefaultCNI}
 	has := map[string]bool{}
 	for _, w := range m.Waypoints {
 		has[w.Namespace] = true
@@ -131,7 +132,7 @@ func roiChange(m *mesh.Mesh, r *audit.Result, replicas int, each roi.Resources) 
 			c.Leaves[key], c.L7[key] = true, true
 			if ns := w.Workload.Namespace; !has[ns] {
 				has[ns] = true
-				c.Waypoints = append(c.Waypoints, roi.WaypointPlan{Namespace: ns, Replicas: replicas, Each: each})
+				c.Waypoints = append(c.Waypoints, terms.WaypointPlan{Namespace: ns, Replicas: replicas, Each: each})
 			}
 		case audit.VerdictSidecar:
 			keeps = append(keeps, roi.Keep{Workload: key, Features: keepers(w)})
@@ -165,7 +166,7 @@ func keepers(w audit.WorkloadResult) []string {
 }
 
 // zonesOf counts running pods by namespace and zone.
-func zonesOf(c roi.Cluster) map[string]map[string]int {
+func zonesOf(c terms.Cluster) map[string]map[string]int {
 	zone := map[string]string{}
 	for _, n := range c.Nodes {
 		zone[n.Name] = n.Labels[corev1.LabelTopologyZone]
@@ -173,7 +174,7 @@ func zonesOf(c roi.Cluster) map[string]map[string]int {
 	out := map[string]map[string]int{}
 	for _, p := range c.Pods {
 		z := zone[p.Object.Spec.NodeName]
-		if z == "" || p.Finished() || p.Role != roi.Application {
+		if z == "" || p.Finished() || p.Role != terms.Application {
 			continue
 		}
 		if out[p.Object.Namespace] == nil {
@@ -204,15 +205,15 @@ func closeNamespaces(m *mesh.Mesh) map[string]bool {
 
 // namespaceModes is each namespace's mode where all its mesh workloads have the same, with the newest pod's creation: that is when the last of them
 // took the mode on, since a change of mode restarts pods.
-func namespaceModes(c roi.Cluster) (map[string]roi.Mode, map[string]time.Time) {
-	modes, since := map[string]roi.Mode{}, map[string]time.Time{}
+func namespaceModes(c terms.Cluster) (map[string]terms.Mode, map[string]time.Time) {
+	modes, since := map[string]terms.Mode{}, map[string]time.Time{}
 	for _, p := range c.Pods {
-		if p.Role != roi.Application || p.Finished() || p.Mode == roi.ModeNone {
+		if p.Role != terms.Application || p.Finished() || p.Mode == terms.ModeNone {
 			continue
 		}
 		ns := p.Object.Namespace
 		if old, ok := modes[ns]; ok && old != p.Mode {
-			modes[ns] = roi.ModeMixed
+			modes[ns] = terms.ModeMixed
 		} else if !ok {
 			modes[ns] = p.Mode
 		}

@@ -13,6 +13,8 @@ import (
 	"github.com/sidestep-mesh/sidestep/internal/live"
 	"github.com/sidestep-mesh/sidestep/internal/metric"
 	"github.com/sidestep-mesh/sidestep/internal/roi"
+	"github.com/sidestep-mesh/sidestep/internal/roi/latency"
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 	"github.com/spf13/cobra"
 )
 
@@ -125,15 +127,15 @@ func parseWindow(s string) (time.Duration, error) {
 
 // metricGaps is one line for the server or for each exporter that is silent, with what can still be said, and one for each
 // further metric without an answer.
-func metricGaps(d metric.Dump) []roi.Gap {
+func metricGaps(d metric.Dump) []terms.Gap {
 	const onlyObjects = "rungs 1 and 3 and what nodes are worth can still be given from pods and nodes; usage (rung 2), latency, cross-zone traffic and the hybrid tax cannot"
 	if d.Failed != "" {
-		return []roi.Gap{{What: "metrics", Why: d.Failed, Costs: onlyObjects}}
+		return []terms.Gap{{What: "metrics", Why: d.Failed, Costs: onlyObjects}}
 	}
-	var gaps []roi.Gap
+	var gaps []terms.Gap
 	presence := d.Result("presence")
 	if !presence.Usable() {
-		return []roi.Gap{{What: "metrics", Why: presence.Why(), Costs: onlyObjects}}
+		return []terms.Gap{{What: "metrics", Why: presence.Why(), Costs: onlyObjects}}
 	}
 	there := map[string]bool{}
 	for _, s := range presence.Series {
@@ -151,7 +153,7 @@ func metricGaps(d metric.Dump) []roi.Gap {
 		{metric.OpenCost, "prices come from --node-price, --prices or the dated table"},
 	} {
 		if !there[string(x.source)] {
-			gaps = append(gaps, roi.Gap{What: string(x.source), Why: "none of its series was scraped in the last five minutes", Costs: x.costs})
+			gaps = append(gaps, terms.Gap{What: string(x.source), Why: "none of its series was scraped in the last five minutes", Costs: x.costs})
 		}
 	}
 	for _, r := range d.Results {
@@ -159,31 +161,31 @@ func metricGaps(d metric.Dump) []roi.Gap {
 		if r.Usable() || !ok || r.Metric == "presence" || slices.ContainsFunc(m.Sources, func(s metric.Source) bool { return !there[string(s)] }) && r.Failed == "" {
 			continue // the exporter's own line says it
 		}
-		gaps = append(gaps, roi.Gap{What: "metric " + r.Metric + " (" + strings.Join(m.Series, ", ") + ")", Why: r.Why()})
+		gaps = append(gaps, terms.Gap{What: "metric " + r.Metric + " (" + strings.Join(m.Series, ", ") + ")", Why: r.Why()})
 	}
 	for _, r := range d.Results {
 		if r.Dropped > 0 {
-			gaps = append(gaps, roi.Gap{What: "metric " + r.Metric, Why: fmt.Sprintf("%d values were NaN or infinite and are left out", r.Dropped)})
+			gaps = append(gaps, terms.Gap{What: "metric " + r.Metric, Why: fmt.Sprintf("%d values were NaN or infinite and are left out", r.Dropped)})
 		}
 	}
 	return append(gaps, coverage(d)...)
 }
 
 // coverage tells how much of the window the server remembers.
-func coverage(d metric.Dump) []roi.Gap {
+func coverage(d metric.Dump) []terms.Gap {
 	r := d.Result("node_count")
 	if !r.Usable() || len(r.Series[0].Points) == 0 {
 		return nil
 	}
 	points := r.Series[0].Points
 	first, last := time.Unix(points[0].T, 0), time.Unix(points[len(points)-1].T, 0)
-	var gaps []roi.Gap
+	var gaps []terms.Gap
 	if first.Sub(d.Start) > 3*time.Hour {
-		gaps = append(gaps, roi.Gap{What: "window", Why: fmt.Sprintf("the server's data begins %s, the window %s", first.UTC().Format(time.RFC3339), d.Start.UTC().Format(time.RFC3339)),
+		gaps = append(gaps, terms.Gap{What: "window", Why: fmt.Sprintf("the server's data begins %s, the window %s", first.UTC().Format(time.RFC3339), d.Start.UTC().Format(time.RFC3339)),
 			Costs: "means are over the shorter time"})
 	}
 	if d.End.Sub(last) > 3*time.Hour {
-		gaps = append(gaps, roi.Gap{What: "window", Why: fmt.Sprintf("the newest data is of %s: scraping has stopped", last.UTC().Format(time.RFC3339)),
+		gaps = append(gaps, terms.Gap{What: "window", Why: fmt.Sprintf("the newest data is of %s: scraping has stopped", last.UTC().Format(time.RFC3339)),
 			Costs: "figures are as old as that"})
 	}
 	return gaps
@@ -220,7 +222,7 @@ func meshPodsFromMetrics(d metric.Dump) []roi.MeshPod {
 	if !roles.Usable() {
 		return nil
 	}
-	requests := map[string]roi.Resources{}
+	requests := map[string]terms.Resources{}
 	if r := d.Result("proxy_requests"); r.Usable() {
 		for _, s := range r.Series {
 			v, ok := s.Last()
@@ -240,12 +242,12 @@ func meshPodsFromMetrics(d metric.Dump) []roi.MeshPod {
 	use := usageOf(d)
 	var out []roi.MeshPod
 	for _, s := range roles.Series {
-		p := roi.MeshPod{Namespace: s.Labels["namespace"], Name: s.Labels["pod"], Role: roi.Role(s.Labels["role"])}
+		p := roi.MeshPod{Namespace: s.Labels["namespace"], Name: s.Labels["pod"], Role: terms.Role(s.Labels["role"])}
 		switch s.Labels["role"] {
 		case metric.RoleSidecarClassic:
-			p.Role, p.Sidecar = roi.Application, roi.Classic
+			p.Role, p.Sidecar = terms.Application, terms.Classic
 		case metric.RoleSidecarNative:
-			p.Role, p.Sidecar = roi.Application, roi.Native
+			p.Role, p.Sidecar = terms.Application, terms.Native
 		}
 		p.Requests, p.Use = requests[p.Key()], use[p.Key()]
 		out = append(out, p)
@@ -254,10 +256,10 @@ func meshPodsFromMetrics(d metric.Dump) []roi.MeshPod {
 }
 
 // edgeOf puts the edge series of each namespace together.
-func edgeOf(d metric.Dump, modes map[string]roi.Mode) []roi.EdgeSeries {
-	by := map[string]*roi.EdgeSeries{}
+func edgeOf(d metric.Dump, modes map[string]terms.Mode) []latency.EdgeSeries {
+	by := map[string]*latency.EdgeSeries{}
 	failed := map[string]map[int64]float64{}
-	each := func(name string, set func(*roi.EdgeSeries, metric.Series)) {
+	each := func(name string, set func(*latency.EdgeSeries, metric.Series)) {
 		r := d.Result(name)
 		if !r.Usable() {
 			return
@@ -268,7 +270,7 @@ func edgeOf(d metric.Dump, modes map[string]roi.Mode) []roi.EdgeSeries {
 				continue
 			}
 			if by[ns] == nil {
-				by[ns] = &roi.EdgeSeries{Namespace: ns, Mode: modes[ns]}
+				by[ns] = &latency.EdgeSeries{Namespace: ns, Mode: modes[ns]}
 				if by[ns].Mode == "" {
 					by[ns].Mode = "unknown"
 				}
@@ -276,7 +278,7 @@ func edgeOf(d metric.Dump, modes map[string]roi.Mode) []roi.EdgeSeries {
 			set(by[ns], s)
 		}
 	}
-	each("edge_latency", func(e *roi.EdgeSeries, s metric.Series) {
+	each("edge_latency", func(e *latency.EdgeSeries, s metric.Series) {
 		switch s.Labels["quantile"] {
 		case metric.P50:
 			e.P50 = hours(s)
@@ -284,7 +286,7 @@ func edgeOf(d metric.Dump, modes map[string]roi.Mode) []roi.EdgeSeries {
 			e.P99 = hours(s)
 		}
 	})
-	each("edge_requests", func(e *roi.EdgeSeries, s metric.Series) {
+	each("edge_requests", func(e *latency.EdgeSeries, s metric.Series) {
 		switch s.Labels["result"] {
 		case metric.AllRequests:
 			e.RPS = hours(s)
@@ -295,12 +297,12 @@ func edgeOf(d metric.Dump, modes map[string]roi.Mode) []roi.EdgeSeries {
 			}
 		}
 	})
-	out := make([]roi.EdgeSeries, 0, len(by))
+	out := make([]latency.EdgeSeries, 0, len(by))
 	for _, ns := range slices.Sorted(maps.Keys(by)) {
 		e := by[ns]
 		for _, h := range e.RPS {
 			if h.V > 0 { // no failure series where there was traffic means no failure
-				e.Errors = append(e.Errors, roi.Hourly{T: h.T, V: failed[ns][h.T] / h.V})
+				e.Errors = append(e.Errors, latency.Hourly{T: h.T, V: failed[ns][h.T] / h.V})
 			}
 		}
 		out = append(out, *e)
@@ -308,16 +310,16 @@ func edgeOf(d metric.Dump, modes map[string]roi.Mode) []roi.EdgeSeries {
 	return out
 }
 
-func hours(s metric.Series) []roi.Hourly {
-	out := make([]roi.Hourly, len(s.Points))
+func hours(s metric.Series) []latency.Hourly {
+	out := make([]latency.Hourly, len(s.Points))
 	for i, p := range s.Points {
-		out[i] = roi.Hourly{T: p.T, V: p.V}
+		out[i] = latency.Hourly{T: p.T, V: p.V}
 	}
 	return out
 }
 
 // edgeRPS is the mean request rate at the edge over the window.
-func edgeRPS(edge []roi.EdgeSeries) (float64, bool) {
+func edgeRPS(edge []latency.EdgeSeries) (float64, bool) {
 	sum, n := 0.0, 0
 	for _, e := range edge {
 		total := 0.0
@@ -332,7 +334,7 @@ func edgeRPS(edge []roi.EdgeSeries) (float64, bool) {
 	return sum, n > 0
 }
 
-func zoneInput(d metric.Dump, c roi.Cluster, distribution map[string]bool, perGB float64, currency string) roi.ZoneInput {
+func zoneInput(d metric.Dump, c terms.Cluster, distribution map[string]bool, perGB float64, currency string) roi.ZoneInput {
 	in := roi.ZoneInput{Pods: zonesOf(c), PerGB: perGB, Currency: currency, Source: "--zone-price", Distribution: distribution}
 	if r := d.Result("zone_bytes"); r.Usable() {
 		for _, s := range r.Series {

@@ -5,21 +5,21 @@ import (
 	"maps"
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/sidestep-mesh/sidestep/internal/metric"
-	"github.com/sidestep-mesh/sidestep/internal/roi"
+	"github.com/sidestep-mesh/sidestep/internal/roi/latency"
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
+	corev1 "k8s.io/api/core/v1"
 )
 
 // edgeByMode sums what the edge saw by the mode of the workload that was called, where the series name it, else by its
 // namespace's mode; a namespace in several modes is then a group of its own, called mixed.
-func (s *roiState) edgeByMode() []roi.ModeEdge {
+func (s *roiState) edgeByMode() []latency.ModeEdge {
 	r := s.dump.Result("edge_workloads")
 	if !r.Usable() {
 		return nil
 	}
 	modes := workloadModes(s.cluster)
-	namespaces := map[roi.Mode]map[string]bool{}
+	namespaces := map[terms.Mode]map[string]bool{}
 	group := func(namespace, workload string) string {
 		mode, ok := modes[namespace+"/"+workload]
 		if !ok {
@@ -35,17 +35,17 @@ func (s *roiState) edgeByMode() []roi.ModeEdge {
 		return string(mode)
 	}
 	summaries := metric.SummariseEdge(r, group)
-	var out []roi.ModeEdge
+	var out []latency.ModeEdge
 	for _, mode := range slices.Sorted(maps.Keys(namespaces)) {
 		e := summaries[string(mode)]
 		source := fmt.Sprintf("edge, last day, %.4g requests/s", e.Requests)
-		m := roi.ModeEdge{Mode: mode, Namespaces: slices.Sorted(maps.Keys(namespaces[mode])), P50: roi.Missing("ms", "no requests"),
-			P99: roi.Missing("ms", "no requests"), Errors: roi.Missing("ratio", "no requests")}
+		m := latency.ModeEdge{Mode: mode, Namespaces: slices.Sorted(maps.Keys(namespaces[mode])), P50: terms.Missing("ms", "no requests"),
+			P99: terms.Missing("ms", "no requests"), Errors: terms.Missing("ratio", "no requests")}
 		if e.HasLatency {
-			m.P50, m.P99 = roi.Known(e.P50, "ms", source), roi.Known(e.P99, "ms", source)
+			m.P50, m.P99 = terms.Known(e.P50, "ms", source), terms.Known(e.P99, "ms", source)
 		}
 		if e.HasErrorRatio {
-			m.Errors = roi.Known(e.Errors, "ratio", source)
+			m.Errors = terms.Known(e.Errors, "ratio", source)
 		}
 		out = append(out, m)
 	}
@@ -53,15 +53,15 @@ func (s *roiState) edgeByMode() []roi.ModeEdge {
 }
 
 // workloadModes maps namespace/name to a mode where workloads of that name agree on one.
-func workloadModes(c roi.Cluster) map[string]roi.Mode {
-	out := map[string]roi.Mode{}
+func workloadModes(c terms.Cluster) map[string]terms.Mode {
+	out := map[string]terms.Mode{}
 	for _, p := range c.Pods {
-		if p.Role != roi.Application || p.Finished() {
+		if p.Role != terms.Application || p.Finished() {
 			continue
 		}
 		key := p.Object.Namespace + "/" + workloadName(p.Workload)
 		if old, ok := out[key]; ok && old != p.Mode {
-			out[key] = roi.ModeMixed
+			out[key] = terms.ModeMixed
 		} else {
 			out[key] = p.Mode
 		}
@@ -80,11 +80,11 @@ func workloadName(key string) string {
 }
 
 // startups are seconds from created to ready, by mode: from the pods themselves, else from kube-state-metrics.
-func (s *roiState) startups() map[roi.Mode][]float64 {
-	out := map[roi.Mode][]float64{}
-	modes := map[string]roi.Mode{}
+func (s *roiState) startups() map[terms.Mode][]float64 {
+	out := map[terms.Mode][]float64{}
+	modes := map[string]terms.Mode{}
 	for _, p := range s.cluster.Pods {
-		if p.Role != roi.Application || p.Finished() || p.Mode == "" {
+		if p.Role != terms.Application || p.Finished() || p.Mode == "" {
 			continue
 		}
 		modes[p.Object.Namespace+"/"+p.Object.Name] = p.Mode
@@ -102,8 +102,8 @@ func (s *roiState) startups() map[roi.Mode][]float64 {
 	}
 	if s.mesh == nil { // without objects only sidecars can be told
 		for _, p := range s.pods {
-			if p.Role == roi.Application {
-				modes[p.Key()] = roi.ModeSidecar
+			if p.Role == terms.Application {
+				modes[p.Key()] = terms.ModeSidecar
 			}
 		}
 	}

@@ -5,11 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sidestep-mesh/sidestep/internal/metric"
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/sidestep-mesh/sidestep/internal/metric"
-	"github.com/sidestep-mesh/sidestep/internal/roi"
 )
 
 // One namespace with a workload in each mode, one all in ambient mode.
@@ -17,13 +16,13 @@ func modesState(workloadLabel bool, readyAfter time.Duration) *roiState {
 	s := &roiState{}
 	for _, w := range []struct {
 		ns, name string
-		mode     roi.Mode
-	}{{"shop", "web", roi.ModeSidecar}, {"shop", "cart", roi.ModeWaypoint}, {"calm", "api", roi.ModeAmbient}} {
+		mode     terms.Mode
+	}{{"shop", "web", terms.ModeSidecar}, {"shop", "cart", terms.ModeWaypoint}, {"calm", "api", terms.ModeAmbient}} {
 		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: w.name + "-0", CreationTimestamp: metav1.Unix(1000, 0)}}
 		if readyAfter > 0 {
 			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Unix(1000+int64(readyAfter.Seconds()), 0)}}
 		}
-		s.cluster.Pods = append(s.cluster.Pods, roi.Pod{Object: p, Role: roi.Application, Mode: w.mode, Workload: w.ns + "/Deployment/" + w.name})
+		s.cluster.Pods = append(s.cluster.Pods, terms.Pod{Object: p, Role: terms.Application, Mode: w.mode, Workload: w.ns + "/Deployment/" + w.name})
 	}
 	s.modes, _ = namespaceModes(s.cluster)
 	r := metric.Result{Metric: "edge_workloads"}

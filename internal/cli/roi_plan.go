@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sidestep-mesh/sidestep/internal/roi"
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 	"sigs.k8s.io/yaml"
 )
 
@@ -103,7 +104,7 @@ func (d *planDocument) names() []string {
 }
 
 // applyPlan gives every pod its wave and narrows a change to what the plan moves. Waypoints come with the first wave that needs them.
-func (s *roiState) applyPlan(change *roi.Change) {
+func (s *roiState) applyPlan(change *terms.Change) {
 	if s.plan == nil {
 		return
 	}
@@ -125,7 +126,7 @@ func (s *roiState) applyPlan(change *roi.Change) {
 			firstL7[ns] = at
 		}
 	}
-	var kept []roi.WaypointPlan
+	var kept []terms.WaypointPlan
 	for _, wp := range change.Waypoints {
 		if at, ok := firstL7[wp.Namespace]; ok {
 			wp.Wave = at
@@ -156,24 +157,24 @@ func (s *roiState) setWaves(file string) {
 			sub := step.Subject
 			switch key := sub.Namespace + "/" + sub.Kind + "/" + sub.Name; {
 			case sub.Kind == "Namespace" && !namespaces[sub.Name]:
-				s.gaps = append(s.gaps, roi.Gap{What: "plan " + file, Why: "wave " + w.Name + " names namespace " + sub.Name + ", which has no workloads in the input", Costs: "it counts for nothing"})
+				s.gaps = append(s.gaps, terms.Gap{What: "plan " + file, Why: "wave " + w.Name + " names namespace " + sub.Name + ", which has no workloads in the input", Costs: "it counts for nothing"})
 			case kinds[sub.Kind] && !known[key]:
-				s.gaps = append(s.gaps, roi.Gap{What: "plan " + file, Why: "wave " + w.Name + " names " + key + ", which is not in the input", Costs: "it counts for nothing"})
+				s.gaps = append(s.gaps, terms.Gap{What: "plan " + file, Why: "wave " + w.Name + " names " + key + ", which is not in the input", Costs: "it counts for nothing"})
 			}
 		}
 	}
 }
 
 // keptAgainstPlan are workloads that a step names although their verdict is sidecar: they are not counted as leaving.
-func (s *roiState) keptAgainstPlan(file string, keeps []roi.Keep) []roi.Gap {
+func (s *roiState) keptAgainstPlan(file string, keeps []roi.Keep) []terms.Gap {
 	if s.plan == nil {
 		return nil
 	}
 	wave := s.plan.waveOf
-	var out []roi.Gap
+	var out []terms.Gap
 	for _, k := range keeps {
 		if w := wave(k.Workload); w != "" {
-			out = append(out, roi.Gap{What: "plan " + file, Why: "wave " + w + " covers " + k.Workload + ", which needs its sidecar (" + strings.Join(k.Features, ", ") + ")",
+			out = append(out, terms.Gap{What: "plan " + file, Why: "wave " + w + " covers " + k.Workload + ", which needs its sidecar (" + strings.Join(k.Features, ", ") + ")",
 				Costs: "it is counted as staying"})
 		}
 	}
@@ -190,7 +191,7 @@ func (s *roiState) waveSidecars() map[string]int {
 		out[w] = 0
 	}
 	for _, p := range s.cluster.Pods {
-		if p.Wave != "" && p.Sidecar != roi.NoSidecar && !p.Finished() {
+		if p.Wave != "" && p.Sidecar != terms.NoSidecar && !p.Finished() {
 			out[p.Wave]++
 		}
 	}

@@ -12,6 +12,8 @@ import (
 
 	"github.com/sidestep-mesh/sidestep/internal/report"
 	"github.com/sidestep-mesh/sidestep/internal/roi"
+	"github.com/sidestep-mesh/sidestep/internal/roi/latency"
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 	"github.com/spf13/cobra"
 )
 
@@ -113,10 +115,10 @@ func (o *roiReportFlags) make(c *cobra.Command, env *Env, f *roiFlags) (roi.Repo
 }
 
 // enrol says when each namespace changed mode: as the user says, or, where the baseline saw sidecars and none is left, when its newest pod was made.
-func (o *roiReportFlags) enrol(b roi.Baseline, s *roiState, edge []roi.EdgeSeries) ([]roi.EdgeSeries, error) {
+func (o *roiReportFlags) enrol(b roi.Baseline, s *roiState, edge []latency.EdgeSeries) ([]latency.EdgeSeries, error) {
 	at := map[string]time.Time{}
 	for _, e := range b.Edge {
-		if m := s.modes[e.Namespace]; e.Mode == roi.ModeSidecar && (m == roi.ModeAmbient || m == roi.ModeWaypoint) {
+		if m := s.modes[e.Namespace]; e.Mode == terms.ModeSidecar && (m == terms.ModeAmbient || m == terms.ModeWaypoint) {
 			at[e.Namespace] = s.since[e.Namespace]
 		}
 	}

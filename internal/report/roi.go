@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/sidestep-mesh/sidestep/internal/roi"
+	"github.com/sidestep-mesh/sidestep/internal/roi/latency"
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 )
 
 // ROI is a forecast or a report laid out in sections; every format shows the same cells.
@@ -92,11 +94,11 @@ func (r *ROI) add(s ROISection) {
 }
 
 // amount is CPU and memory in the units of the other tables.
-func amount(r roi.Resources) string {
-	return roi.Known(float64(r.CPUMilli)/1000, "CPU", "").String() + ", " + roi.Known(float64(r.MemoryBytes)/(1<<30), "GiB", "").String()
+func amount(r terms.Resources) string {
+	return terms.Known(float64(r.CPUMilli)/1000, "CPU", "").String() + ", " + terms.Known(float64(r.MemoryBytes)/(1<<30), "GiB", "").String()
 }
 
-func leftOut(f roi.Figure) string { return strings.Join(f.LeftOut, "; ") }
+func leftOut(f terms.Figure) string { return strings.Join(f.LeftOut, "; ") }
 
 func (r *ROI) ladder(rungs []roi.Rung) {
 	s := ROISection{Title: "The ladder of savings", Note: "Each rung is a different thing; none stands in for another.",
@@ -161,7 +163,7 @@ func (r *ROI) accounts(accounts []roi.Account) {
 		Columns: []string{"role", "pods", "CPU requested", "memory requested", "CPU used", "memory used", "left out"}}
 	for _, a := range accounts {
 		role := string(a.Role)
-		if a.Sidecar != roi.NoSidecar {
+		if a.Sidecar != terms.NoSidecar {
 			role = string(a.Sidecar) + " sidecar"
 		}
 		s.Rows = append(s.Rows, []string{role, number(a.Pods), a.CPURequests.String(), a.MemoryRequests.String(), a.CPUUsage.String(), a.MemoryUsage.String(), leftOut(a.CPUUsage)})
@@ -225,7 +227,7 @@ func (r *ROI) costly(costly []roi.Costly) {
 
 func (r *ROI) zones(z roi.ZoneLedger) {
 	s := ROISection{Title: "Traffic between zones", Columns: []string{"what", "value", "source", "left out"}}
-	for _, l := range []roi.Line{{Name: "measured by ztunnel", Figure: z.Measured}, {Name: "estimated for sidecars", Figure: z.Estimated},
+	for _, l := range []terms.Line{{Name: "measured by ztunnel", Figure: z.Measured}, {Name: "estimated for sidecars", Figure: z.Estimated},
 		{Name: "price", Figure: z.Price}, {Name: "avoidable by trafficDistribution", Figure: z.Avoidable}} {
 		if l.Figure.Unit != "" {
 			s.Rows = append(s.Rows, []string{l.Name, l.Figure.String(), l.Figure.Source, leftOut(l.Figure)})
@@ -234,7 +236,7 @@ func (r *ROI) zones(z roi.ZoneLedger) {
 	r.add(s)
 }
 
-func (r *ROI) modes(modes []roi.ModeLatency) {
+func (r *ROI) modes(modes []latency.ModeLatency) {
 	s := ROISection{Title: "Latency by mode", Note: "Context, not a comparison: modes serve different applications.",
 		Columns: []string{"mode", "namespaces", "P50", "P99", "errors", "pod start-up"}}
 	for _, m := range modes {
@@ -251,7 +253,7 @@ func namespaces(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-func (r *ROI) latency(verdicts []roi.LatencyVerdict) {
+func (r *ROI) latency(verdicts []latency.LatencyVerdict) {
 	s := ROISection{Title: "Latency before and after", Note: "The same instrument before and after, less what unchanged namespaces did, by hour of the week.",
 		Columns: []string{"namespace", "", "before", "after", "shift", "finding", "why"}}
 	for _, v := range verdicts {
@@ -289,7 +291,7 @@ func (r *ROI) history(weeks []roi.Week, now roi.Week) {
 	r.add(s)
 }
 
-func (r *ROI) gaps(gaps []roi.Gap) {
+func (r *ROI) gaps(gaps []terms.Gap) {
 	s := ROISection{Title: "What could not be had", Columns: []string{"what", "why", "what that costs"}}
 	for _, g := range gaps {
 		s.Rows = append(s.Rows, []string{g.What, g.Why, g.Costs})
@@ -297,7 +299,7 @@ func (r *ROI) gaps(gaps []roi.Gap) {
 	r.add(s)
 }
 
-func (r *ROI) explain(steps []roi.Step, queries map[string]string) {
+func (r *ROI) explain(steps []terms.Step, queries map[string]string) {
 	s := ROISection{Title: "Arithmetic", Columns: []string{"what", "how"}}
 	for _, x := range steps {
 		s.Rows = append(s.Rows, []string{x.What, x.How})

@@ -5,9 +5,9 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
-	"google.golang.org/protobuf/proto"
-
 	"github.com/sidestep-mesh/sidestep/internal/roi"
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
+	"google.golang.org/protobuf/proto"
 )
 
 // Prometheus writes the figures in Prometheus' text format, for a textfile collector or a push gateway, so
@@ -40,7 +40,7 @@ func (r *ROI) families() []*dto.MetricFamily {
 			addSample(realised, row.Realised, "name", row.Name, "baseline", d.Baseline)
 		}
 		drift := gaugeFamily("sidestep_roi_drift_findings", "Number of ways in which the return has drifted from the promise.")
-		addSample(drift, roi.Known(float64(len(d.Drift)), "findings", ""), "baseline", d.Baseline)
+		addSample(drift, terms.Known(float64(len(d.Drift)), "findings", ""), "baseline", d.Baseline)
 		return []*dto.MetricFamily{
 			ladderFamily("sidestep_roi_measured", "What the change has freed, by rung of the savings ladder.", d.Ladder),
 			promised, realised, drift, accountFamily(d.Accounts),
@@ -76,7 +76,7 @@ func gaugeFamily(name, help string) *dto.MetricFamily {
 }
 
 // addSample adds the figure with its unit and further labels, given as name, value, name, value.
-func addSample(f *dto.MetricFamily, figure roi.Figure, labels ...string) {
+func addSample(f *dto.MetricFamily, figure terms.Figure, labels ...string) {
 	if figure.Value == nil {
 		return
 	}

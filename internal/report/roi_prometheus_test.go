@@ -6,9 +6,9 @@ import (
 
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
-
 	"github.com/sidestep-mesh/sidestep/internal/report"
 	"github.com/sidestep-mesh/sidestep/internal/roi"
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 )
 
 func TestFiguresAsPrometheusText(t *testing.T) {
@@ -16,8 +16,8 @@ func TestFiguresAsPrometheusText(t *testing.T) {
 		Baseline: "abc",
 		Rows: []roi.Row{{
 			Name:     "requested CPU freed",
-			Promised: roi.Known(12.5, "cores", "test"),
-			Realised: roi.Missing("cores", "no pods could be listed"),
+			Promised: terms.Known(12.5, "cores", "test"),
+			Realised: terms.Missing("cores", "no pods could be listed"),
 		}},
 		Drift: []string{`it "drifted"`},
 	}, nil, false)

@@ -3,6 +3,8 @@ package roi
 import (
 	"fmt"
 	"sort"
+
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 )
 
 // Use is the measured usage of one pod's mesh containers. Has tells which of the two were measured.
@@ -13,8 +15,8 @@ type Use struct {
 
 // clean forgets values that no instrument can have measured.
 func (u Use) clean() Use {
-	_, cpu := finite(u.CPU)
-	_, mem := finite(u.Memory)
+	_, cpu := terms.Finite(u.CPU)
+	_, mem := terms.Finite(u.Memory)
 	u.HasCPU, u.HasMemory = u.HasCPU && cpu && u.CPU >= 0, u.HasMemory && mem && u.Memory >= 0
 	return u
 }
@@ -22,9 +24,9 @@ func (u Use) clean() Use {
 // MeshPod is one pod that the mesh put there, or put a container into: what it is and what its mesh containers take.
 type MeshPod struct {
 	Namespace, Name string
-	Role            Role
-	Sidecar         Sidecar
-	Requests        Resources
+	Role            terms.Role
+	Sidecar         terms.Sidecar
+	Requests        terms.Resources
 	Use             Use
 }
 
@@ -32,17 +34,17 @@ type MeshPod struct {
 func (m MeshPod) Key() string { return m.Namespace + "/" + m.Name }
 
 // MeshPods lists the mesh's own pods and the sidecars of a cluster, from its objects. Finished pods hold nothing and are left out.
-func MeshPods(c Cluster, use map[string]Use) []MeshPod {
+func MeshPods(c terms.Cluster, use map[string]Use) []MeshPod {
 	var out []MeshPod
 	for _, p := range c.Pods {
-		if p.Finished() || p.Role == Application && p.Sidecar == NoSidecar {
+		if p.Finished() || p.Role == terms.Application && p.Sidecar == terms.NoSidecar {
 			continue
 		}
 		m := MeshPod{Namespace: p.Object.Namespace, Name: p.Object.Name, Role: p.Role, Sidecar: p.Sidecar}
-		if p.Role == Application {
-			m.Requests = SidecarRequests(p)
+		if p.Role == terms.Application {
+			m.Requests = terms.SidecarRequests(p)
 		} else {
-			m.Requests = Requests(p.Object)
+			m.Requests = terms.Requests(p.Object)
 		}
 		m.Use = use[m.Key()]
 		out = append(out, m)
@@ -52,26 +54,26 @@ func MeshPods(c Cluster, use map[string]Use) []MeshPod {
 
 // Account sums one role.
 type Account struct {
-	Role    Role    `json:"role"`
-	Sidecar Sidecar `json:"sidecar,omitempty"`
-	Pods    int     `json:"pods"`
+	Role    terms.Role    `json:"role"`
+	Sidecar terms.Sidecar `json:"sidecar,omitempty"`
+	Pods    int           `json:"pods"`
 	// Measured is how many of the pods have usage; the usage figures are theirs alone.
-	Measured       int    `json:"podsMeasured"`
-	CPURequests    Figure `json:"cpuRequests"`
-	MemoryRequests Figure `json:"memoryRequests"`
-	CPUUsage       Figure `json:"cpuUsage"`
-	MemoryUsage    Figure `json:"memoryUsage"`
+	Measured       int          `json:"podsMeasured"`
+	CPURequests    terms.Figure `json:"cpuRequests"`
+	MemoryRequests terms.Figure `json:"memoryRequests"`
+	CPUUsage       terms.Figure `json:"cpuUsage"`
+	MemoryUsage    terms.Figure `json:"memoryUsage"`
 }
 
 // Accounts sums mesh pods by role, sidecars by kind. source says where roles and requests came from.
 func Accounts(pods []MeshPod, source string) []Account {
 	type key struct {
-		role Role
-		kind Sidecar
+		role terms.Role
+		kind terms.Sidecar
 	}
 	type sum struct {
 		pods, cpuN, memN int
-		req              Resources
+		req              terms.Resources
 		cpu, mem         float64
 	}
 	by := map[key]*sum{}
@@ -95,10 +97,10 @@ func Accounts(pods []MeshPod, source string) []Account {
 	var out []Account
 	for k, s := range by {
 		a := Account{Role: k.role, Sidecar: k.kind, Pods: s.pods, Measured: min(s.cpuN, s.memN),
-			CPURequests:    Known(cores(s.req.CPUMilli), "cores", source),
-			MemoryRequests: Known(gibs(s.req.MemoryBytes), "GiB", source),
+			CPURequests:    terms.Known(terms.Cores(s.req.CPUMilli), "cores", source),
+			MemoryRequests: terms.Known(terms.GiBs(s.req.MemoryBytes), "GiB", source),
 			CPUUsage:       usage(s.cpu, s.cpuN, s.pods, "cores"),
-			MemoryUsage:    usage(s.mem/gib, s.memN, s.pods, "GiB")}
+			MemoryUsage:    usage(s.mem/terms.GiB, s.memN, s.pods, "GiB")}
 		out = append(out, a)
 	}
 	sort.Slice(out, func(i, j int) bool {
@@ -110,11 +112,11 @@ func Accounts(pods []MeshPod, source string) []Account {
 	return out
 }
 
-func usage(v float64, measured, pods int, unit string) Figure {
+func usage(v float64, measured, pods int, unit string) terms.Figure {
 	if measured == 0 {
-		return Missing(unit, "no usage was measured for these pods")
+		return terms.Missing(unit, "no usage was measured for these pods")
 	}
-	f := Known(v, unit, "cAdvisor, mean over the window")
+	f := terms.Known(v, unit, "cAdvisor, mean over the window")
 	if measured < pods {
 		f.LeftOut = append(f.LeftOut, fmt.Sprintf("%d of %d pods without usage series", pods-measured, pods))
 	}

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"sort"
 	"time"
+
+	"github.com/sidestep-mesh/sidestep/internal/roi/latency"
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 )
 
 // MaxObject keeps stored objects well below the 1 MiB that a ConfigMap may hold.
@@ -29,23 +32,25 @@ type Baseline struct {
 	Prices  []PriceUse        `json:"prices,omitempty"`
 	Nodes   int               `json:"nodes"`
 	// NodePrice is the mean price of a node per hour, 0 when not known.
-	NodePrice  float64      `json:"nodePricePerHour"`
-	Currency   string       `json:"currency,omitempty"`
-	Accounts   []Account    `json:"accounts"`
-	Sidecars   ProxyState   `json:"sidecars"`
-	EdgeRPS    float64      `json:"edgeRequestsPerSecond"`
-	Promised   Forecast     `json:"promised"`
-	Edge       []EdgeSeries `json:"edge,omitempty"`
-	LeftOut    []string     `json:"leftOut,omitempty"`
-	Commitment Commitment   `json:"commitment"`
+	NodePrice  float64              `json:"nodePricePerHour"`
+	Currency   string               `json:"currency,omitempty"`
+	Accounts   []Account            `json:"accounts"`
+	Sidecars   ProxyState           `json:"sidecars"`
+	EdgeRPS    float64              `json:"edgeRequestsPerSecond"`
+	Promised   Forecast             `json:"promised"`
+	Edge       []latency.EdgeSeries `json:"edge,omitempty"`
+	LeftOut    []string             `json:"leftOut,omitempty"`
+	Commitment Commitment           `json:"commitment"`
 }
 
 // Freeze completes a baseline: it drops the edge series of the least busy namespaces until the document fits a ConfigMap, names
 // them, and hashes.
 func (b Baseline) Freeze() (Baseline, error) {
 	b.APIVersion, b.Kind, b.Hash = APIVersion, BaselineKind, ""
-	b.Edge = append([]EdgeSeries(nil), b.Edge...)
-	sort.SliceStable(b.Edge, func(i, j int) bool { return medianOf(values(b.Edge[i].RPS)) > medianOf(values(b.Edge[j].RPS)) })
+	b.Edge = append([]latency.EdgeSeries(nil), b.Edge...)
+	sort.SliceStable(b.Edge, func(i, j int) bool {
+		return latency.Median(latency.Values(b.Edge[i].RPS)) > latency.Median(latency.Values(b.Edge[j].RPS))
+	})
 	for {
 		raw, err := json.Marshal(b)
 		if err != nil {
@@ -97,17 +102,17 @@ func ReadBaseline(raw []byte, name string) (Baseline, error) {
 
 // Week is the state of one ISO week, small enough to keep for years.
 type Week struct {
-	APIVersion string    `json:"apiVersion"`
-	Kind       string    `json:"kind"`
-	Week       string    `json:"week"` // 2026-W36
-	At         time.Time `json:"at"`
-	Baseline   string    `json:"baseline"` // its hash
-	Nodes      Figure    `json:"nodes"`
-	Sidecars   int       `json:"sidecars"`
-	CPU        Figure    `json:"cpuRequests"`    // of the whole mesh
-	Memory     Figure    `json:"memoryRequests"` // of the whole mesh
-	EdgeRPS    Figure    `json:"edgeRequestsPerSecond"`
-	Drift      []string  `json:"drift,omitempty"`
+	APIVersion string       `json:"apiVersion"`
+	Kind       string       `json:"kind"`
+	Week       string       `json:"week"` // 2026-W36
+	At         time.Time    `json:"at"`
+	Baseline   string       `json:"baseline"` // its hash
+	Nodes      terms.Figure `json:"nodes"`
+	Sidecars   int          `json:"sidecars"`
+	CPU        terms.Figure `json:"cpuRequests"`    // of the whole mesh
+	Memory     terms.Figure `json:"memoryRequests"` // of the whole mesh
+	EdgeRPS    terms.Figure `json:"edgeRequestsPerSecond"`
+	Drift      []string     `json:"drift,omitempty"`
 }
 
 // WeekName is the ISO week of a time.

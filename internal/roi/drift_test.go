@@ -5,11 +5,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sidestep-mesh/sidestep/internal/roi/latency"
+	"github.com/sidestep-mesh/sidestep/internal/roi/roitest"
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 )
 
 func TestWhatGotWorseIsDrift(t *testing.T) {
 	used := func(cpu float64) []MeshPod {
-		return []MeshPod{{Namespace: "shop", Name: "web", Role: Application, Sidecar: Native, Use: Use{CPU: cpu, Memory: 1 << 30, HasCPU: true, HasMemory: true}}}
+		return []MeshPod{{Namespace: "shop", Name: "web", Role: terms.Application, Sidecar: terms.Native, Use: Use{CPU: cpu, Memory: 1 << 30, HasCPU: true, HasMemory: true}}}
 	}
 	for name, c := range map[string]struct {
 		cpu, shift, errors float64
@@ -26,7 +30,7 @@ func TestWhatGotWorseIsDrift(t *testing.T) {
 	} {
 		rng := rand.New(rand.NewPCG(3, 4))
 		b := Baseline{At: start, Accounts: Accounts(used(10), "test")}
-		edge := mesh(rng, 400, 2, 0, c.shift)
+		edge := moved(rng, c.shift)
 		if c.errors > 0 {
 			for i := range edge[0].Errors {
 				if edge[0].Errors[i].T > edge[0].EnrolledAt.Unix() {
@@ -43,4 +47,15 @@ func TestWhatGotWorseIsDrift(t *testing.T) {
 			t.Errorf("%s: latency was judged although the share of errors changed: %q", name, got)
 		}
 	}
+}
+
+// moved is a namespace that changed mode after 200 of 400 hours, its latency by shift, and two that did not.
+func moved(rng *rand.Rand, shift float64) []latency.EdgeSeries {
+	const n, at = 400, 200
+	out := []latency.EdgeSeries{{Namespace: "moved", P99: hourly(roitest.Hours(rng, n, 40, 2, 0, at, shift)), RPS: hourly(roitest.Flat(n, 100)),
+		Errors: hourly(roitest.Flat(n, 0.001)), EnrolledAt: start.Add(at * time.Hour)}}
+	for _, ns := range []string{"still-a", "still-b"} {
+		out = append(out, latency.EdgeSeries{Namespace: ns, P99: hourly(roitest.Hours(rng, n, 30, 2, 0, n, 0)), RPS: hourly(roitest.Flat(n, 50)), Errors: hourly(roitest.Flat(n, 0))})
+	}
+	return out
 }

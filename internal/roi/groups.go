@@ -1,17 +1,21 @@
 package roi
 
-import "sort"
+import (
+	"sort"
+
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
+)
 
 // GroupROI is the balance of one namespace, and of one wave where a plan gives waves: what its sidecars hold against what its
 // waypoints ask for. Per-node costs are not in it: they come once for all.
 type GroupROI struct {
-	Namespace string    `json:"namespace"`
-	Wave      string    `json:"wave,omitempty"`
-	Leaving   int       `json:"podsLeaving"`
-	Staying   int       `json:"podsStaying"`
-	Freed     Resources `json:"sidecarRequestsFreed"`
-	Waypoints Resources `json:"waypointRequests"`
-	Net       Resources `json:"net"`
+	Namespace string          `json:"namespace"`
+	Wave      string          `json:"wave,omitempty"`
+	Leaving   int             `json:"podsLeaving"`
+	Staying   int             `json:"podsStaying"`
+	Freed     terms.Resources `json:"sidecarRequestsFreed"`
+	Waypoints terms.Resources `json:"waypointRequests"`
+	Net       terms.Resources `json:"net"`
 	// Advice says when the balance speaks against the plan; empty otherwise.
 	Advice string `json:"advice,omitempty"`
 }
@@ -29,13 +33,13 @@ func groupsOf(in Input) []GroupROI {
 		return by[k]
 	}
 	for _, p := range in.Cluster.Pods {
-		if p.Finished() || p.Sidecar == NoSidecar {
+		if p.Finished() || p.Sidecar == terms.NoSidecar {
 			continue
 		}
 		g := get(p.Wave, p.Object.Namespace)
 		if in.Change.Leaves[p.Workload] {
 			g.Leaving++
-			g.Freed = g.Freed.Plus(SidecarRequests(p))
+			g.Freed = g.Freed.Plus(terms.SidecarRequests(p))
 		} else {
 			g.Staying++
 		}
@@ -68,18 +72,18 @@ func groupsOf(in Input) []GroupROI {
 
 // Costly is a workload that keeps its sidecars, with what they hold and why. With one feature only, that feature is the price tag.
 type Costly struct {
-	Workload string    `json:"workload"`
-	Features []string  `json:"features"`
-	Only     bool      `json:"onlyOneFeature"`
-	Pods     int       `json:"pods"`
-	Requests Resources `json:"sidecarRequests"`
+	Workload string          `json:"workload"`
+	Features []string        `json:"features"`
+	Only     bool            `json:"onlyOneFeature"`
+	Pods     int             `json:"pods"`
+	Requests terms.Resources `json:"sidecarRequests"`
 }
 
 // costly ranks kept workloads: those held by a single feature first, then by what their sidecars request.
 func costly(in Input) []Costly {
-	pods := map[string][]Pod{}
+	pods := map[string][]terms.Pod{}
 	for _, p := range in.Cluster.Pods {
-		if !p.Finished() && p.Sidecar != NoSidecar {
+		if !p.Finished() && p.Sidecar != terms.NoSidecar {
 			pods[p.Workload] = append(pods[p.Workload], p)
 		}
 	}
@@ -90,7 +94,7 @@ func costly(in Input) []Costly {
 		}
 		c := Costly{Workload: k.Workload, Features: k.Features, Only: len(k.Features) == 1, Pods: len(pods[k.Workload])}
 		for _, p := range pods[k.Workload] {
-			c.Requests = c.Requests.Plus(SidecarRequests(p))
+			c.Requests = c.Requests.Plus(terms.SidecarRequests(p))
 		}
 		out = append(out, c)
 	}

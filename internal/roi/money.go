@@ -4,27 +4,30 @@ import (
 	"fmt"
 	"sort"
 	"time"
+
+	"github.com/sidestep-mesh/sidestep/internal/roi/packing"
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 )
 
 // Money is the worth of a change. Nothing in it is billed until nodes are off the bill.
 type Money struct {
 	Currency string `json:"currency,omitempty"`
 	// FleetPerMonth is what all priced nodes cost now.
-	FleetPerMonth Figure `json:"fleetPerMonth"`
+	FleetPerMonth terms.Figure `json:"fleetPerMonth"`
 	// PerMonth is what the removable nodes cost; Low is the drain simulation, High the replace one, as they come.
-	PerMonth Figure `json:"worthPerMonth"`
+	PerMonth terms.Figure `json:"worthPerMonth"`
 	// Committed says what a commitment does to it.
 	Committed string `json:"commitment,omitempty"`
 	// PaybackMonths is how long the stated engineering cost takes to come back.
-	PaybackMonths Figure `json:"paybackMonths"`
+	PaybackMonths terms.Figure `json:"paybackMonths"`
 }
 
 func (f *Forecast) moneyRung(in Input) Rung {
 	f.money(in)
 	r := Rung{5, "money", "worth of the nodes of rung 3 at the prices shown; it is saved when they leave the bill, not before", nil}
-	r.Lines = append(r.Lines, Line{"worth per month if the removable nodes go", f.Money.PerMonth},
-		Line{"billed", Missing(unitOf(f.Money.Currency), "give the bill before and after with sidestep roi report --billed-before and --billed-after")},
-		Line{"payback of the engineering cost", f.Money.PaybackMonths})
+	r.Lines = append(r.Lines, terms.Line{Name: "worth per month if the removable nodes go", Figure: f.Money.PerMonth},
+		terms.Line{Name: "billed", Figure: terms.Missing(unitOf(f.Money.Currency), "give the bill before and after with sidestep roi report --billed-before and --billed-after")},
+		terms.Line{Name: "payback of the engineering cost", Figure: f.Money.PaybackMonths})
 	return r
 }
 
@@ -46,18 +49,18 @@ func (f *Forecast) money(in Input) {
 	}
 	sort.Strings(reasons)
 	if len(reasons) > 0 {
-		f.Gaps = append(f.Gaps, Gap{"node prices", fmt.Sprint(reasons), "money is worked out from the priced nodes alone"})
+		f.Gaps = append(f.Gaps, terms.Gap{What: "node prices", Why: fmt.Sprint(reasons), Costs: "money is worked out from the priced nodes alone"})
 	}
 	mean, ok := fleet.Mean()
 	switch {
 	case f.Nodes == nil:
-		f.Money.FleetPerMonth = Missing(unit, "nodes are not known")
-		f.Money.PerMonth = Missing(unit, "no rung 3, so nothing to price")
+		f.Money.FleetPerMonth = terms.Missing(unit, "nodes are not known")
+		f.Money.PerMonth = terms.Missing(unit, "no rung 3, so nothing to price")
 	case !ok:
-		f.Money.FleetPerMonth = Missing(unit, "no node has a price")
-		f.Money.PerMonth = Missing(unit, "no node has a price: give --node-price, --prices CSV, or install OpenCost")
+		f.Money.FleetPerMonth = terms.Missing(unit, "no node has a price")
+		f.Money.PerMonth = terms.Missing(unit, "no node has a price: give --node-price, --prices CSV, or install OpenCost")
 	default:
-		f.Money.FleetPerMonth = Known(fleet.PerHour*HoursPerMonth, unit, fmt.Sprintf("%d priced nodes x %d h", fleet.nodes, HoursPerMonth), reasons...)
+		f.Money.FleetPerMonth = terms.Known(fleet.PerHour*HoursPerMonth, unit, fmt.Sprintf("%d priced nodes x %d h", fleet.nodes, HoursPerMonth), reasons...)
 		f.worth(in, fleet, mean, reasons)
 	}
 	f.payback(in, unit)
@@ -71,22 +74,22 @@ func (f *Forecast) worth(in Input, fleet Fleet, mean float64, leftOut []string) 
 	if c := in.Prices.Commitment; c.Nodes > 0 {
 		perHour, drained = f.committed(in, c, mean)
 	}
-	f.Money.PerMonth = Known(perHour*HoursPerMonth, unit, "nodes of rung 3 x their price x 730 h; range from drain to replace", leftOut...).
+	f.Money.PerMonth = terms.Known(perHour*HoursPerMonth, unit, "nodes of rung 3 x their price x 730 h; range from drain to replace", leftOut...).
 		Between(drained*HoursPerMonth, perHour*HoursPerMonth)
-	f.Steps = append(f.Steps, stepf("worth per month", "%s per hour x %d h = %s %s", number(perHour), HoursPerMonth, number(perHour*HoursPerMonth), unit))
+	f.Steps = append(f.Steps, terms.Stepf("worth per month", "%s per hour x %d h = %s %s", terms.Number(perHour), HoursPerMonth, terms.Number(perHour*HoursPerMonth), unit))
 }
 
 // replaceWorth prices the difference of the two packings and says how.
 func (f *Forecast) replaceWorth(in Input) float64 {
 	return packingWorth(in, f.Money.Currency, f.Nodes.ReplaceBefore, f.Nodes.ReplaceAfter, func(group string, fewer int, price float64) {
-		f.Steps = append(f.Steps, stepf("group "+group, "%d nodes fewer x %s per hour", fewer, number(price)))
+		f.Steps = append(f.Steps, terms.Stepf("group "+group, "%d nodes fewer x %s per hour", fewer, terms.Number(price)))
 	})
 }
 
 // packingWorth prices the difference of two packings per hour, group by group; a group without a price in this currency counts as nothing (the
 // forecast names it). tell, if there is one, hears of every group that changes.
-func packingWorth(in Input, currency string, before, after Packing, tell func(group string, fewer int, price float64)) float64 {
-	groups, of := nodeGroups(in.Cluster)
+func packingWorth(in Input, currency string, before, after packing.Packing, tell func(group string, fewer int, price float64)) float64 {
+	groups, of := packing.NodeGroups(in.Cluster)
 	sum := make([]float64, len(groups))
 	count := make([]float64, len(groups))
 	for _, n := range in.Cluster.Nodes {
@@ -99,7 +102,7 @@ func packingWorth(in Input, currency string, before, after Packing, tell func(gr
 	total := 0.0
 	for i := range groups {
 		fewer := before.ByGroup[i].Nodes - after.ByGroup[i].Nodes
-		price, ok := ratio(sum[i], count[i])
+		price, ok := terms.Ratio(sum[i], count[i])
 		if !ok {
 			continue
 		}
@@ -127,13 +130,13 @@ func (f *Forecast) committed(in Input, c Commitment, mean float64) (replace, dra
 func (f *Forecast) payback(in Input, unit string) {
 	switch {
 	case in.EngineeringCost <= 0:
-		f.Money.PaybackMonths = Missing("months", "no engineering cost was stated (--engineering-cost)")
+		f.Money.PaybackMonths = terms.Missing("months", "no engineering cost was stated (--engineering-cost)")
 	case f.Money.PerMonth.Value == nil:
-		f.Money.PaybackMonths = Missing("months", "the monthly worth is not known")
+		f.Money.PaybackMonths = terms.Missing("months", "the monthly worth is not known")
 	case *f.Money.PerMonth.Value <= 0:
-		f.Money.PaybackMonths = Missing("months", "never: the change frees no paid node")
+		f.Money.PaybackMonths = terms.Missing("months", "never: the change frees no paid node")
 	default:
 		w := *f.Money.PerMonth.Value
-		f.Money.PaybackMonths = Known(in.EngineeringCost/w, "months", fmt.Sprintf("%s / %s %s", number(in.EngineeringCost), number(w), unit))
+		f.Money.PaybackMonths = terms.Known(in.EngineeringCost/w, "months", fmt.Sprintf("%s / %s %s", terms.Number(in.EngineeringCost), terms.Number(w), unit))
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 )
 
 // HoursPerMonth is the month that clouds bill by.
@@ -49,7 +51,7 @@ func (p Prices) Of(node, instanceType string, spot bool) (Price, error) {
 	if err != nil {
 		return Price{}, err
 	}
-	if v, ok := finite(pr.PerHour); !ok || v < 0 {
+	if v, ok := terms.Finite(pr.PerHour); !ok || v < 0 {
 		return Price{}, fmt.Errorf("the price from %s is not a number that a node can cost", pr.Source)
 	}
 	return pr, nil
@@ -134,7 +136,7 @@ func ReadCSV(r io.Reader, name, currency string) (byInstance, byNode map[string]
 			continue // OpenCost lists disks in the same file
 		}
 		price, perr := strconv.ParseFloat(get("marketpricehourly"), 64)
-		if _, ok := finite(price); perr != nil || !ok || price < 0 {
+		if _, ok := terms.Finite(price); perr != nil || !ok || price < 0 {
 			errs = append(errs, fmt.Errorf("%s:%d: MarketPriceHourly %q is not a price", name, line, get("marketpricehourly")))
 			continue
 		}
@@ -170,10 +172,10 @@ type PriceUse struct {
 }
 
 // Mean is the mean price of a priced node.
-func (f Fleet) Mean() (float64, bool) { return ratio(f.PerHour, float64(f.nodes)) }
+func (f Fleet) Mean() (float64, bool) { return terms.Ratio(f.PerHour, float64(f.nodes)) }
 
 // Price prices the nodes of a cluster. Currencies are never added up: nodes in another currency than the first count as unpriced.
-func (p Prices) Price(c Cluster) Fleet {
+func (p Prices) Price(c terms.Cluster) Fleet {
 	f := Fleet{Unpriced: map[string]int{}}
 	use := map[PriceUse]int{}
 	for _, n := range c.Nodes {

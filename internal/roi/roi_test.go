@@ -9,65 +9,28 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sidestep-mesh/sidestep/internal/roi/latency"
+	"github.com/sidestep-mesh/sidestep/internal/roi/packing"
+	"github.com/sidestep-mesh/sidestep/internal/roi/roitest"
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
 )
 
-func asks(cpu, mem string) corev1.ResourceRequirements {
-	return corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourceMemory: resource.MustParse(mem)}}
-}
+var start = roitest.Start
 
-func node(name, zone string, cpu, mem string) *corev1.Node {
-	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelTopologyZone: zone, corev1.LabelInstanceTypeStable: "m6i.xlarge", corev1.LabelHostname: name}},
-		Status: corev1.NodeStatus{Allocatable: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourceMemory: resource.MustParse(mem), corev1.ResourcePods: resource.MustParse("58")}}}
-}
-
-func yes() *bool { v := true; return &v }
-
-// meshed is a pod of a workload with a sidecar of the given kind.
-func meshed(workload string, i int, nodeName, cpu, mem string, kind Sidecar) Pod {
-	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: fmt.Sprintf("%s-%d", workload, i), Labels: map[string]string{"app": workload},
-		OwnerReferences: []metav1.OwnerReference{{Kind: "ReplicaSet", Name: workload, Controller: yes()}}},
-		Spec: corev1.PodSpec{NodeName: nodeName, Containers: []corev1.Container{{Name: "app", Resources: asks(cpu, mem)}}}}
-	proxy := corev1.Container{Name: "istio-proxy", Resources: asks("100m", "128Mi")}
-	switch kind {
-	case Classic:
-		p.Spec.Containers = append(p.Spec.Containers, proxy)
-	case Native:
-		always := corev1.ContainerRestartPolicyAlways
-		proxy.RestartPolicy = &always
-		p.Spec.InitContainers = []corev1.Container{proxy}
+// hourly gives each value the end of its hour.
+func hourly(values []float64) []latency.Hourly {
+	out := make([]latency.Hourly, len(values))
+	for i, v := range values {
+		out[i] = latency.Hourly{T: start.Add(time.Duration(i+1) * time.Hour).Unix(), V: v}
 	}
-	return Pod{Object: p, Role: Application, Sidecar: kind, Mode: ModeSidecar, Workload: "shop/Deployment/" + workload}
+	return out
 }
 
-// crowd is n nodes, each nearly full of small meshed pods.
-func crowd(n int) Cluster {
-	var c Cluster
-	for i := range n {
-		name := fmt.Sprintf("node-%d", i)
-		c.Nodes = append(c.Nodes, node(name, string(rune('a'+i%3)), "4", "16Gi"))
-		for j := range 12 {
-			c.Pods = append(c.Pods, meshed(fmt.Sprintf("app-%d", j), i, name, "200m", "200Mi", []Sidecar{Classic, Native}[j%2]))
-		}
-	}
-	return c
-}
-
-func leaveAll(c Cluster) Change {
-	ch := Change{Leaves: map[string]bool{}, Ztunnel: DefaultZtunnel, CNI: DefaultCNI}
-	for _, p := range c.Pods {
-		if p.Sidecar != NoSidecar {
-			ch.Leaves[p.Workload] = true
-		}
-	}
-	return ch
-}
-
-func input(c Cluster, ch Change, price float64) Input {
+func input(c terms.Cluster, ch terms.Change, price float64) Input {
 	in := Input{At: start, WindowStart: start.Add(-time.Hour), HasObjects: true, Cluster: c, Change: ch, MeshPods: MeshPods(c, nil), Source: "test"}
 	if price > 0 {
 		in.Prices.Flat = &Price{PerHour: price, Currency: "USD", Source: "test", Date: "2026-09-01"}
@@ -76,23 +39,23 @@ func input(c Cluster, ch Change, price float64) Input {
 }
 
 func TestRequestsFollowKubernetesArithmetic(t *testing.T) {
-	big := func(p Pod) Pod {
-		p.Object.Spec.InitContainers = append(p.Object.Spec.InitContainers, corev1.Container{Name: "migrate", Resources: asks("1", "64Mi")})
+	big := func(p terms.Pod) terms.Pod {
+		p.Object.Spec.InitContainers = append(p.Object.Spec.InitContainers, corev1.Container{Name: "migrate", Resources: roitest.Asks("1", "64Mi")})
 		return p
 	}
 	for name, c := range map[string]struct {
-		pod  Pod
-		want Resources
+		pod  terms.Pod
+		want terms.Resources
 	}{
-		"a classic sidecar is one container more": {meshed("a", 0, "n", "200m", "200Mi", Classic), Resources{100, 128 << 20}},
-		"a native sidecar counts too":             {meshed("a", 0, "n", "200m", "200Mi", Native), Resources{100, 128 << 20}},
+		"a classic sidecar is one container more": {roitest.Meshed("a", 0, "n", "200m", "200Mi", terms.Classic), terms.Resources{CPUMilli: 100, MemoryBytes: 128 << 20}},
+		"a native sidecar counts too":             {roitest.Meshed("a", 0, "n", "200m", "200Mi", terms.Native), terms.Resources{CPUMilli: 100, MemoryBytes: 128 << 20}},
 		// 1 core of migrate rules, and a classic sidecar hides beneath it.
-		"a greedy init container hides a classic sidecar's CPU": {big(meshed("a", 0, "n", "200m", "200Mi", Classic)), Resources{0, 128 << 20}},
+		"a greedy init container hides a classic sidecar's CPU": {big(roitest.Meshed("a", 0, "n", "200m", "200Mi", terms.Classic)), terms.Resources{CPUMilli: 0, MemoryBytes: 128 << 20}},
 		// The native sidecar runs while migrate does: 1100m against 1000m.
-		"a native sidecar adds to init containers after it": {big(meshed("a", 0, "n", "200m", "200Mi", Native)), Resources{100, 128 << 20}},
-		"a pod without a sidecar frees nothing":             {meshed("a", 0, "n", "200m", "200Mi", NoSidecar), Resources{}},
+		"a native sidecar adds to init containers after it": {big(roitest.Meshed("a", 0, "n", "200m", "200Mi", terms.Native)), terms.Resources{CPUMilli: 100, MemoryBytes: 128 << 20}},
+		"a pod without a sidecar frees nothing":             {roitest.Meshed("a", 0, "n", "200m", "200Mi", terms.NoSidecar), terms.Resources{}},
 	} {
-		if got := SidecarRequests(c.pod); got != c.want {
+		if got := terms.SidecarRequests(c.pod); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
@@ -100,8 +63,8 @@ func TestRequestsFollowKubernetesArithmetic(t *testing.T) {
 
 func TestNoChangeReturnsNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		c := crowd(rapid.IntRange(1, 8).Draw(t, "nodes"))
-		f := Make(input(c, Change{}, rapid.Float64Range(0.01, 10).Draw(t, "price")))
+		c := roitest.Crowd(rapid.IntRange(1, 8).Draw(t, "nodes"))
+		f := Make(input(c, terms.Change{}, rapid.Float64Range(0.01, 10).Draw(t, "price")))
 		for _, r := range f.Ladder {
 			for _, l := range r.Lines {
 				if strings.HasPrefix(l.Name, "not due") {
@@ -116,8 +79,8 @@ func TestNoChangeReturnsNothing(t *testing.T) {
 }
 
 func TestMoneyIsLinearInPrice(t *testing.T) {
-	c := crowd(9)
-	ch := leaveAll(c)
+	c := roitest.Crowd(9)
+	ch := roitest.LeaveAll(c)
 	rapid.Check(t, func(t *rapid.T) {
 		p := rapid.Float64Range(0.01, 5).Draw(t, "price")
 		k := rapid.Float64Range(1, 10).Draw(t, "factor")
@@ -135,16 +98,16 @@ func TestNothingThatIsPrintedIsNaNOrInfinite(t *testing.T) {
 	odd := []float64{0, math.NaN(), math.Inf(1), math.Inf(-1), math.Copysign(0, -1), 1e308, -1e308, 5e-324}
 	rapid.Check(t, func(t *rapid.T) {
 		pick := func(name string) float64 { return rapid.SampledFrom(odd).Draw(t, name) }
-		c := crowd(rapid.IntRange(0, 3).Draw(t, "nodes"))
-		in := input(c, leaveAll(c), 0)
+		c := roitest.Crowd(rapid.IntRange(0, 3).Draw(t, "nodes"))
+		in := input(c, roitest.LeaveAll(c), 0)
 		in.Prices.Flat = &Price{PerHour: pick("price"), Currency: "USD"}
 		in.EngineeringCost = pick("cost")
 		for i := range in.MeshPods {
 			in.MeshPods[i].Use = Use{CPU: pick("cpu"), Memory: pick("memory"), HasCPU: true, HasMemory: true}
 		}
 		in.Zone = ZoneInput{Measured: []ZoneFlow{{"a", "b", "shop", pick("bytes")}}, PerGB: pick("gb"), Currency: "USD"}
-		in.ByMode = []ModeEdge{{Mode: ModeSidecar, P99: Known(pick("p99"), "ms", "test")}}
-		in.Startup = map[Mode][]float64{ModeSidecar: {pick("startup")}}
+		in.ByMode = []latency.ModeEdge{{Mode: terms.ModeSidecar, P99: terms.Known(pick("p99"), "ms", "test")}}
+		in.Startup = map[terms.Mode][]float64{terms.ModeSidecar: {pick("startup")}}
 		f := Make(in)
 		before := ProxyState{Pods: 1, CPUCores: pick("b"), MemoryBytes: pick("bm"), RPS: pick("r"), HasCPU: true, HasMemory: true}
 		after := before
@@ -173,16 +136,16 @@ func TestNothingThatIsPrintedIsNaNOrInfinite(t *testing.T) {
 }
 
 func TestANegativeReturnIsShownWithItsCause(t *testing.T) {
-	var c Cluster // two meshed pods a node, tiny: below break-even
+	var c terms.Cluster // two meshed pods a node, tiny: below break-even
 	for i := range 6 {
 		name := fmt.Sprintf("node-%d", i)
-		c.Nodes = append(c.Nodes, node(name, "a", "1", "2Gi"))
+		c.Nodes = append(c.Nodes, roitest.Node(name, "a", "1", "2Gi"))
 		for j := range 2 {
-			c.Pods = append(c.Pods, meshed(fmt.Sprintf("app-%d", j), i, name, "350m", "256Mi", Classic))
+			c.Pods = append(c.Pods, roitest.Meshed(fmt.Sprintf("app-%d", j), i, name, "350m", "256Mi", terms.Classic))
 		}
 	}
-	ch := leaveAll(c)
-	ch.Waypoints = []WaypointPlan{{Namespace: "shop", Replicas: 3, Each: DefaultWaypoint}}
+	ch := roitest.LeaveAll(c)
+	ch.Waypoints = []terms.WaypointPlan{{Namespace: "shop", Replicas: 3, Each: terms.DefaultWaypoint}}
 	f := Make(input(c, ch, 0.2))
 	if v := f.Money.PerMonth.Value; v == nil || *v >= 0 {
 		t.Fatalf("worth %s, want less than nothing", f.Money.PerMonth)
@@ -200,25 +163,25 @@ func TestANegativeReturnIsShownWithItsCause(t *testing.T) {
 
 func TestBreakEven(t *testing.T) {
 	for name, c := range map[string]struct {
-		perNode, sidecar Resources
-		want             BreakEven
+		perNode, sidecar terms.Resources
+		want             packing.BreakEven
 	}{
-		"charts since 1.23":      {DefaultZtunnel.Plus(DefaultCNI), DefaultSidecar, BreakEven{CPU: 3, Memory: 5}},
-		"charts of 1.22.0":       {Resources{500, 2048 << 20}.Plus(DefaultCNI), DefaultSidecar, BreakEven{CPU: 6, Memory: 17}},
-		"no requests to compare": {DefaultZtunnel, Resources{}, BreakEven{}},
+		"charts since 1.23":      {terms.DefaultZtunnel.Plus(terms.DefaultCNI), terms.DefaultSidecar, packing.BreakEven{CPU: 3, Memory: 5}},
+		"charts of 1.22.0":       {terms.Resources{CPUMilli: 500, MemoryBytes: 2048 << 20}.Plus(terms.DefaultCNI), terms.DefaultSidecar, packing.BreakEven{CPU: 6, Memory: 17}},
+		"no requests to compare": {terms.DefaultZtunnel, terms.Resources{}, packing.BreakEven{}},
 	} {
-		if got := BreakEvenPods(c.perNode, c.sidecar); got != c.want {
+		if got := packing.BreakEvenPods(c.perNode, c.sidecar); got != c.want {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
 	}
 }
 
 func TestDrainHoldsNodesBack(t *testing.T) {
-	half := func(change func(*corev1.Pod), budgets ...*policyv1.PodDisruptionBudget) Draining {
-		c := Cluster{Nodes: []*corev1.Node{node("busy", "a", "4", "16Gi"), node("idle", "a", "4", "16Gi")}, Budgets: budgets}
-		c.Pods = append(c.Pods, meshed("big", 0, "busy", "2500m", "4Gi", NoSidecar), meshed("small", 0, "idle", "500m", "1Gi", NoSidecar))
+	half := func(change func(*corev1.Pod), budgets ...*policyv1.PodDisruptionBudget) packing.Draining {
+		c := terms.Cluster{Nodes: []*corev1.Node{roitest.Node("busy", "a", "4", "16Gi"), roitest.Node("idle", "a", "4", "16Gi")}, Budgets: budgets}
+		c.Pods = append(c.Pods, roitest.Meshed("big", 0, "busy", "2500m", "4Gi", terms.NoSidecar), roitest.Meshed("small", 0, "idle", "500m", "1Gi", terms.NoSidecar))
 		change(c.Pods[1].Object)
-		return Drain(c, Change{})
+		return packing.Drain(c, terms.Change{})
 	}
 	nothing := func(*corev1.Pod) {}
 	if d := half(nothing); len(d.Removed) != 1 || d.Removed[0] != "idle" {
@@ -248,13 +211,13 @@ func TestDrainHoldsNodesBack(t *testing.T) {
 }
 
 func TestReplaceRespectsRequiredRules(t *testing.T) {
-	cluster := func(edit func(*corev1.Pod), n int) Cluster {
-		c := Cluster{}
+	cluster := func(edit func(*corev1.Pod), n int) terms.Cluster {
+		c := terms.Cluster{}
 		for i := range 3 {
-			c.Nodes = append(c.Nodes, node(fmt.Sprintf("n%d", i), string(rune('a'+i)), "4", "16Gi"))
+			c.Nodes = append(c.Nodes, roitest.Node(fmt.Sprintf("n%d", i), string(rune('a'+i)), "4", "16Gi"))
 		}
 		for i := range n {
-			p := meshed("app", i, fmt.Sprintf("n%d", i%3), "100m", "100Mi", NoSidecar)
+			p := roitest.Meshed("app", i, fmt.Sprintf("n%d", i%3), "100m", "100Mi", terms.NoSidecar)
 			edit(p.Object)
 			c.Pods = append(c.Pods, p)
 		}
@@ -285,7 +248,7 @@ func TestReplaceRespectsRequiredRules(t *testing.T) {
 		"zone self-affinity keeps together": {func(p *corev1.Pod) {
 			p.Spec.Affinity = &corev1.Affinity{PodAffinity: &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: term(corev1.LabelTopologyZone)}}
 		}, 6, 1},
-		"max pods binds tiny pods": {func(p *corev1.Pod) { p.Spec.Containers[0].Resources = asks("1m", "1Mi") }, 120, 3},
+		"max pods binds tiny pods": {func(p *corev1.Pod) { p.Spec.Containers[0].Resources = roitest.Asks("1m", "1Mi") }, 120, 3},
 		"a zonal volume stays in its zone": {func(p *corev1.Pod) {
 			p.Spec.Volumes = []corev1.Volume{{Name: "d", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: p.Name}}}}
 		}, 6, 3},
@@ -293,19 +256,19 @@ func TestReplaceRespectsRequiredRules(t *testing.T) {
 			p.Spec.Containers[0].Ports = []corev1.ContainerPort{{HostPort: 80, Protocol: corev1.ProtocolTCP}}
 		}, 4, 4},
 	} {
-		got := Replace(cluster(c.edit, c.pods), Change{})
+		got := packing.Replace(cluster(c.edit, c.pods), terms.Change{})
 		if got.Nodes != c.want || len(got.Unplaced) > 0 {
 			t.Errorf("%s: %d nodes (unplaced %v), want %d", name, got.Nodes, got.Unplaced, c.want)
 		}
 	}
-	if got := Replace(cluster(func(p *corev1.Pod) { p.Spec.Containers[0].Resources = asks("8", "1Gi") }, 2), Change{}); len(got.Unplaced) != 2 || got.Nodes != 2 {
+	if got := packing.Replace(cluster(func(p *corev1.Pod) { p.Spec.Containers[0].Resources = roitest.Asks("8", "1Gi") }, 2), terms.Change{}); len(got.Unplaced) != 2 || got.Nodes != 2 {
 		t.Errorf("pods too large for a node keep theirs: %+v", got)
 	}
 }
 
 func TestCommittedNodesSaveNothingUntilTheCommitmentEnds(t *testing.T) {
-	c := crowd(12)
-	in := input(c, leaveAll(c), 1)
+	c := roitest.Crowd(12)
+	in := input(c, roitest.LeaveAll(c), 1)
 	free := *Make(in).Money.PerMonth.Value
 	in.Prices.Commitment = Commitment{Nodes: 12, Until: start.AddDate(0, 3, 0)}
 	f := Make(in)
@@ -353,8 +316,8 @@ func TestPricesAreTakenInOrderAndNeverGuessed(t *testing.T) {
 }
 
 func TestBaselineCannotBeEdited(t *testing.T) {
-	c := crowd(3)
-	b, err := Baseline{At: start, Nodes: 3, Promised: Make(input(c, leaveAll(c), 1)), Queries: map[string]string{"a": "b"}}.Freeze()
+	c := roitest.Crowd(3)
+	b, err := Baseline{At: start, Nodes: 3, Promised: Make(input(c, roitest.LeaveAll(c), 1)), Queries: map[string]string{"a": "b"}}.Freeze()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -371,7 +334,7 @@ func TestBaselineFitsAConfigMap(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	b := Baseline{}
 	for i := range 120 {
-		b.Edge = append(b.Edge, EdgeSeries{Namespace: fmt.Sprintf("ns-%03d", i), P50: hours(rng, 336, 10, 1, 0, 999, 0), P99: hours(rng, 336, 10, 1, 0, 999, 0), RPS: flat(336, float64(i))})
+		b.Edge = append(b.Edge, latency.EdgeSeries{Namespace: fmt.Sprintf("ns-%03d", i), P50: hourly(roitest.Hours(rng, 336, 10, 1, 0, 999, 0)), P99: hourly(roitest.Hours(rng, 336, 10, 1, 0, 999, 0)), RPS: hourly(roitest.Flat(336, float64(i)))})
 	}
 	b, err := b.Freeze()
 	if err != nil {
@@ -384,8 +347,8 @@ func TestBaselineFitsAConfigMap(t *testing.T) {
 }
 
 func TestPromisedAgainstRealised(t *testing.T) {
-	c := crowd(12)
-	b := Baseline{At: start, Nodes: 12, NodePrice: 0.2, Currency: "USD", Promised: Make(input(c, leaveAll(c), 0.2)), Accounts: Accounts(MeshPods(c, nil), "test")}
+	c := roitest.Crowd(12)
+	b := Baseline{At: start, Nodes: 12, NodePrice: 0.2, Currency: "USD", Promised: Make(input(c, roitest.LeaveAll(c), 0.2)), Accounts: Accounts(MeshPods(c, nil), "test")}
 	promised := b.Promised.Nodes.Removable
 	if promised < 2 {
 		t.Fatalf("the fixture promises %d nodes", promised)
@@ -459,11 +422,11 @@ func TestZones(t *testing.T) {
 }
 
 func TestASumSaysWhatIsUnknownInIt(t *testing.T) {
-	measured := Account{Role: Application, Sidecar: Classic, Pods: 100, CPUUsage: Known(5, "cores", "cAdvisor")}
+	measured := Account{Role: terms.Application, Sidecar: terms.Classic, Pods: 100, CPUUsage: terms.Known(5, "cores", "cAdvisor")}
 	unmeasured := func(pods int) Account {
-		return Account{Role: Application, Sidecar: Native, Pods: pods, CPUUsage: Missing("cores", "no usage was measured for these pods")}
+		return Account{Role: terms.Application, Sidecar: terms.Native, Pods: pods, CPUUsage: terms.Missing("cores", "no usage was measured for these pods")}
 	}
-	usage := func(a Account) Figure { return a.CPUUsage }
+	usage := func(a Account) terms.Figure { return a.CPUUsage }
 	few := totalOf([]Account{measured, unmeasured(5)}, true, usage, "cores")
 	if few.Value == nil || *few.Value != 5 || len(few.LeftOut) != 1 || few.LeftOut[0] != "5 pods (native application): no usage was measured for these pods" {
 		t.Errorf("5 of 105 pods without usage: %+v", few)

@@ -2,7 +2,9 @@ package roi
 
 import (
 	"fmt"
-	"slices"
+
+	"github.com/sidestep-mesh/sidestep/internal/roi/packing"
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 )
 
 // WaveROI is what one wave of a plan brings, and where the plan stands once it is done. Savings in nodes come in steps: a wave
@@ -12,13 +14,13 @@ type WaveROI struct {
 	Leaving int    `json:"podsLeaving"`
 	// Freed are the requests of this wave's sidecars, Added those of its waypoints and, in the first wave in which anything leaves, of
 	// ztunnel and istio-cni on the nodes that lack them.
-	Freed Resources `json:"sidecarRequestsFreed"`
-	Added Resources `json:"requestsAdded"`
-	Net   Resources `json:"net"`
+	Freed terms.Resources `json:"sidecarRequestsFreed"`
+	Added terms.Resources `json:"requestsAdded"`
+	Net   terms.Resources `json:"net"`
 	// NetSoFar, RemovableSoFar and WorthSoFar stand after this wave, counted from before the first.
-	NetSoFar       Resources `json:"netSoFar"`
-	RemovableSoFar Figure    `json:"removableSoFar"`
-	WorthSoFar     Figure    `json:"worthPerMonthSoFar"`
+	NetSoFar       terms.Resources `json:"netSoFar"`
+	RemovableSoFar terms.Figure    `json:"removableSoFar"`
+	WorthSoFar     terms.Figure    `json:"worthPerMonthSoFar"`
 	// StillSidecars is how many pods of the wave have a sidecar now; only a report knows.
 	StillSidecars *int `json:"podsStillWithSidecar,omitempty"`
 	// Advice says when the running balance speaks against stopping after this wave; empty otherwise.
@@ -32,15 +34,15 @@ func (f *Forecast) wavesOf(in Input) []WaveROI {
 		return nil
 	}
 	var out []WaveROI
-	var soFar Resources
+	var soFar terms.Resources
 	daemonsPaid := false
 	for i, name := range in.Waves {
 		w := WaveROI{Wave: name}
-		prefix := in.Change.until(in.Cluster, in.Waves[:i+1])
+		prefix := in.Change.Until(in.Cluster, in.Waves[:i+1])
 		for _, p := range in.Cluster.Pods {
-			if !p.Finished() && p.Sidecar != NoSidecar && p.Wave == name && in.Change.Leaves[p.Workload] {
+			if !p.Finished() && p.Sidecar != terms.NoSidecar && p.Wave == name && in.Change.Leaves[p.Workload] {
 				w.Leaving++
-				w.Freed = w.Freed.Plus(SidecarRequests(p))
+				w.Freed = w.Freed.Plus(terms.SidecarRequests(p))
 			}
 		}
 		for _, wp := range in.Change.Waypoints {
@@ -65,60 +67,40 @@ func (f *Forecast) wavesOf(in Input) []WaveROI {
 	return out
 }
 
-func (f *Forecast) nodesSoFar(in Input, prefix Change, w *WaveROI) {
-	w.RemovableSoFar, w.WorthSoFar = Missing("nodes", "pods and nodes are needed"), Missing(unitOf(f.Money.Currency), "nodes are not known")
+func (f *Forecast) nodesSoFar(in Input, prefix terms.Change, w *WaveROI) {
+	w.RemovableSoFar, w.WorthSoFar = terms.Missing("nodes", "pods and nodes are needed"), terms.Missing(unitOf(f.Money.Currency), "nodes are not known")
 	if f.Nodes == nil {
 		return
 	}
 	after := f.Nodes.ReplaceAfter
 	if len(prefix.Leaves) != len(in.Change.Leaves) || len(prefix.Waypoints) != len(in.Change.Waypoints) {
-		after = Replace(in.Cluster, prefix)
+		after = packing.Replace(in.Cluster, prefix)
 	}
 	before := f.Nodes.ReplaceBefore
-	w.RemovableSoFar = Known(float64(before.Nodes-after.Nodes), "nodes", fmt.Sprintf("simulation: all pods packed afresh, %d nodes before and %d after", before.Nodes, after.Nodes))
+	w.RemovableSoFar = terms.Known(float64(before.Nodes-after.Nodes), "nodes", fmt.Sprintf("simulation: all pods packed afresh, %d nodes before and %d after", before.Nodes, after.Nodes))
 	if len(prefix.Leaves) > 0 { // equally good orders of packing differ by a node or two
 		w.RemovableSoFar = w.RemovableSoFar.Between(float64(before.Low-after.High), float64(before.High-after.Low))
 	}
 	if f.Money.FleetPerMonth.Value == nil {
-		w.WorthSoFar = Missing(unitOf(f.Money.Currency), f.Money.FleetPerMonth.Missing)
+		w.WorthSoFar = terms.Missing(unitOf(f.Money.Currency), f.Money.FleetPerMonth.Missing)
 		return
 	}
-	w.WorthSoFar = Known(packingWorth(in, f.Money.Currency, before, after, nil)*HoursPerMonth, unitOf(f.Money.Currency), "removable nodes so far x their price x 730 h")
+	w.WorthSoFar = terms.Known(packingWorth(in, f.Money.Currency, before, after, nil)*HoursPerMonth, unitOf(f.Money.Currency), "removable nodes so far x their price x 730 h")
 	if c := in.Prices.Commitment; c.Nodes > 0 {
 		mean, _ := in.Prices.Price(in.Cluster).Mean()
-		w.WorthSoFar = Known(c.saved(before.Nodes, after.Nodes, in.At, mean)*HoursPerMonth, unitOf(f.Money.Currency), "nodes off the bill so far x mean price x 730 h")
+		w.WorthSoFar = terms.Known(c.saved(before.Nodes, after.Nodes, in.At, mean)*HoursPerMonth, unitOf(f.Money.Currency), "nodes off the bill so far x mean price x 730 h")
 	}
-}
-
-// until is the part of the change that is done once the named waves are.
-func (c Change) until(cluster Cluster, waves []string) Change {
-	out := c
-	out.Leaves, out.L7, out.Waypoints = map[string]bool{}, map[string]bool{}, nil
-	for _, p := range cluster.Pods {
-		if c.Leaves[p.Workload] && slices.Contains(waves, p.Wave) {
-			out.Leaves[p.Workload] = true
-			if c.L7[p.Workload] {
-				out.L7[p.Workload] = true
-			}
-		}
-	}
-	for _, w := range c.Waypoints {
-		if slices.Contains(waves, w.Wave) {
-			out.Waypoints = append(out.Waypoints, w)
-		}
-	}
-	return out
 }
 
 // daemonRequests is what ambient's DaemonSets request on the nodes that lack them, and how many nodes lack ztunnel and istio-cni.
-func daemonRequests(c Cluster, change Change) (sum Resources, ztunnels, cnis int) {
+func daemonRequests(c terms.Cluster, change terms.Change) (sum terms.Resources, ztunnels, cnis int) {
 	if len(change.Leaves) == 0 {
 		return sum, 0, 0
 	}
-	groups, of := nodeGroups(c)
+	groups, of := packing.NodeGroups(c)
 	for _, n := range c.Nodes {
 		g := groups[of[n.Name]]
-		extra, _ := ambientExtra(g, change)
+		extra, _ := packing.AmbientExtra(g, change)
 		sum = sum.Plus(extra)
 		if !g.HasZtunnel {
 			ztunnels++

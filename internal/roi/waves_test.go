@@ -5,11 +5,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sidestep-mesh/sidestep/internal/roi/roitest"
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 	"pgregory.net/rapid"
 )
 
 // inWaves puts app-j into wave j modulo n.
-func inWaves(c Cluster, n int) []string {
+func inWaves(c terms.Cluster, n int) []string {
 	names := make([]string, n)
 	for i := range names {
 		names[i] = fmt.Sprintf("wave %d", i+1)
@@ -26,13 +28,13 @@ func inWaves(c Cluster, n int) []string {
 
 func TestWavesAddUpToTheWhole(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		c := crowd(rapid.IntRange(1, 6).Draw(t, "nodes"))
-		in := input(c, leaveAll(c), 0.5)
+		c := roitest.Crowd(rapid.IntRange(1, 6).Draw(t, "nodes"))
+		in := input(c, roitest.LeaveAll(c), 0.5)
 		in.Waves = inWaves(c, rapid.IntRange(1, 12).Draw(t, "waves"))
-		in.Change.Waypoints = []WaypointPlan{{Namespace: "shop", Wave: rapid.SampledFrom(in.Waves).Draw(t, "waypoint"), Replicas: 2, Each: DefaultWaypoint}}
+		in.Change.Waypoints = []terms.WaypointPlan{{Namespace: "shop", Wave: rapid.SampledFrom(in.Waves).Draw(t, "waypoint"), Replicas: 2, Each: terms.DefaultWaypoint}}
 		f := Make(in)
 		leaving := 0
-		var net Resources
+		var net terms.Resources
 		for _, w := range f.Waves {
 			leaving += w.Leaving
 			net = net.Plus(w.Net)
@@ -44,7 +46,7 @@ func TestWavesAddUpToTheWhole(t *testing.T) {
 			t.Errorf("%d leave in waves, %d in all", leaving, f.Leaving)
 		}
 		last := f.Waves[len(f.Waves)-1]
-		if got, want := cores(net.CPUMilli), *f.Ladder[0].Lines[0].Figure.Value; tidy(got) != want {
+		if got, want := terms.Cores(net.CPUMilli), *f.Ladder[0].Lines[0].Figure.Value; terms.Tidy(got) != want {
 			t.Errorf("waves free %g cores, the whole %g", got, want)
 		}
 		if *last.RemovableSoFar.Value != float64(f.Nodes.Removable) || *last.WorthSoFar.Value != *f.Money.PerMonth.Value {
@@ -54,8 +56,8 @@ func TestWavesAddUpToTheWhole(t *testing.T) {
 }
 
 func TestTheFirstWavePaysForTheDaemonSets(t *testing.T) {
-	c := crowd(10)
-	in := input(c, leaveAll(c), 1)
+	c := roitest.Crowd(10)
+	in := input(c, roitest.LeaveAll(c), 1)
 	in.Waves = inWaves(c, 12) // one workload a wave, one pod a node: below break-even
 	waves := Make(in).Waves
 	daemons, _, _ := daemonRequests(c, in.Change)
@@ -71,8 +73,8 @@ func TestTheFirstWavePaysForTheDaemonSets(t *testing.T) {
 }
 
 func TestAReportCountsSidecarsThatAreStillThere(t *testing.T) {
-	c := crowd(3)
-	in := input(c, leaveAll(c), 1)
+	c := roitest.Crowd(3)
+	in := input(c, roitest.LeaveAll(c), 1)
 	in.Waves = inWaves(c, 2)
 	b, err := Baseline{At: start, Nodes: 3, Promised: Make(in)}.Freeze()
 	if err != nil {

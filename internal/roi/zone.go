@@ -3,6 +3,8 @@ package roi
 import (
 	"fmt"
 	"sort"
+
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 )
 
 // ZoneFlow is bytes per second between two zones towards a namespace, both directions of the connections.
@@ -37,20 +39,20 @@ type ZoneInput struct {
 // ZoneLedger is cross-zone traffic and its price.
 type ZoneLedger struct {
 	// Measured is counted by ztunnel; Estimated is worked out from where pods run, for traffic that sidecars carry.
-	Measured  Figure `json:"measuredGBPerMonth"`
-	Estimated Figure `json:"estimatedGBPerMonth"`
-	Price     Figure `json:"pricePerMonth"`
+	Measured  terms.Figure `json:"measuredGBPerMonth"`
+	Estimated terms.Figure `json:"estimatedGBPerMonth"`
+	Price     terms.Figure `json:"pricePerMonth"`
 	// Avoidable is what trafficDistribution could keep inside zones: traffic that crosses although the caller's zone has an
 	// endpoint. It helps sidecars as well: it is no merit of the migration.
-	Avoidable  Figure   `json:"avoidablePerMonth"`
-	Namespaces []ZoneNS `json:"namespaces,omitempty"`
+	Avoidable  terms.Figure `json:"avoidablePerMonth"`
+	Namespaces []ZoneNS     `json:"namespaces,omitempty"`
 }
 
 // ZoneNS is one destination namespace.
 type ZoneNS struct {
-	Namespace string `json:"namespace"`
-	CrossGB   Figure `json:"crossGBPerMonth"`
-	Avoidable Figure `json:"avoidableGBPerMonth"`
+	Namespace string       `json:"namespace"`
+	CrossGB   terms.Figure `json:"crossGBPerMonth"`
+	Avoidable terms.Figure `json:"avoidableGBPerMonth"`
 }
 
 const secondsPerMonth = HoursPerMonth * 3600
@@ -83,19 +85,19 @@ func Zones(in ZoneInput) ZoneLedger {
 			avoid[f.To] += f.BytesPerSecond * local
 		}
 	}
-	l := ZoneLedger{Measured: Missing("GB/month", why(in.Missing, "no traffic between zones was counted by ztunnel")),
-		Estimated: Missing("GB/month", why(in.Missing, "no traffic between sidecars was counted"))}
+	l := ZoneLedger{Measured: terms.Missing("GB/month", why(in.Missing, "no traffic between zones was counted by ztunnel")),
+		Estimated: terms.Missing("GB/month", why(in.Missing, "no traffic between sidecars was counted"))}
 	if len(in.Measured) > 0 {
-		l.Measured = Known(gb(measured), "GB/month", "ztunnel zone labels, mean of the last day", "traffic of workloads that are not enrolled")
+		l.Measured = terms.Known(gb(measured), "GB/month", "ztunnel zone labels, mean of the last day", "traffic of workloads that are not enrolled")
 	}
 	if len(in.Flows) > 0 && unknown < len(in.Flows) {
-		l.Estimated = Known(gb(estimated), "GB/month", "estimate: bytes between sidecars x chance that caller and endpoint are in different zones, by where pods run", "locality load balancing, headless services, gateways")
+		l.Estimated = terms.Known(gb(estimated), "GB/month", "estimate: bytes between sidecars x chance that caller and endpoint are in different zones, by where pods run", "locality load balancing, headless services, gateways")
 		if unknown > 0 {
 			l.Estimated.LeftOut = append(l.Estimated.LeftOut, fmt.Sprintf("%d namespace pairs whose pods' zones are not known", unknown))
 		}
 	}
 	if len(in.Measured) == 0 && l.Estimated.Value == nil {
-		l.Price = Missing(unitOf(in.Currency), "traffic is not known")
+		l.Price = terms.Missing(unitOf(in.Currency), "traffic is not known")
 		l.Avoidable = l.Price
 		return l
 	}
@@ -103,7 +105,7 @@ func Zones(in ZoneInput) ZoneLedger {
 	for ns := range cross {
 		total += cross[ns]
 		could += avoid[ns]
-		l.Namespaces = append(l.Namespaces, ZoneNS{ns, Known(gb(cross[ns]), "GB/month", "as above"), Known(gb(avoid[ns]), "GB/month", "caller's zone has an endpoint")})
+		l.Namespaces = append(l.Namespaces, ZoneNS{ns, terms.Known(gb(cross[ns]), "GB/month", "as above"), terms.Known(gb(avoid[ns]), "GB/month", "caller's zone has an endpoint")})
 	}
 	sort.Slice(l.Namespaces, func(i, j int) bool {
 		a, b := *l.Namespaces[i].CrossGB.Value, *l.Namespaces[j].CrossGB.Value
@@ -113,12 +115,12 @@ func Zones(in ZoneInput) ZoneLedger {
 		return l.Namespaces[i].Namespace < l.Namespaces[j].Namespace
 	})
 	if in.PerGB <= 0 {
-		l.Price = Missing(unitOf(in.Currency), "no price per GB (--zone-price)")
+		l.Price = terms.Missing(unitOf(in.Currency), "no price per GB (--zone-price)")
 		l.Avoidable = l.Price
 		return l
 	}
-	l.Price = Known(gb(total)*in.PerGB, unitOf(in.Currency), fmt.Sprintf("%s GB x %s (%s)", number(gb(total)), number(in.PerGB), in.Source), "the waypoint's extra hop before it exists")
-	l.Avoidable = Known(gb(could)*in.PerGB, unitOf(in.Currency), "upper bound: trafficDistribution on every service whose callers have an endpoint in their zone; sidecars honour it too")
+	l.Price = terms.Known(gb(total)*in.PerGB, unitOf(in.Currency), fmt.Sprintf("%s GB x %s (%s)", terms.Number(gb(total)), terms.Number(in.PerGB), in.Source), "the waypoint's extra hop before it exists")
+	l.Avoidable = terms.Known(gb(could)*in.PerGB, unitOf(in.Currency), "upper bound: trafficDistribution on every service whose callers have an endpoint in their zone; sidecars honour it too")
 	return l
 }
 

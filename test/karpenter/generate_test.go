@@ -4,14 +4,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	v1 "sigs.k8s.io/karpenter/pkg/apis/v1"
-
-	"github.com/sidestep-mesh/sidestep/internal/roi"
 )
 
 var zones = []string{"zone-a", "zone-b", "zone-c"}
@@ -40,7 +39,7 @@ func (p pool) taints() []corev1.Taint {
 // generated is one cluster, in both vocabularies.
 type generated struct {
 	pools   []pool
-	cluster roi.Cluster
+	cluster terms.Cluster
 	daemons []*corev1.Pod
 }
 
@@ -81,7 +80,7 @@ func (g *generated) addDaemons() {
 				OwnerReferences: []metav1.OwnerReference{{Kind: "DaemonSet", Name: name, Controller: ptr.To(true)}}},
 				Spec: corev1.PodSpec{NodeName: n.Name, Containers: []corev1.Container{{Name: name, Resources: corev1.ResourceRequirements{Requests: r}}},
 					Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}}}}
-			g.cluster.Pods = append(g.cluster.Pods, roi.Pod{Object: pod, Role: roi.Application, Workload: "kube-system/DaemonSet/" + name})
+			g.cluster.Pods = append(g.cluster.Pods, terms.Pod{Object: pod, Role: terms.Application, Workload: "kube-system/DaemonSet/" + name})
 			if i == 0 {
 				template := pod.DeepCopy()
 				template.Spec.NodeName = ""
@@ -98,14 +97,14 @@ func (g *generated) addWorkload(rng *rand.Rand, w, total int) {
 	mem := []string{"32Mi", "128Mi", "256Mi", "512Mi", "1Gi", "2Gi", "3Gi"}[rng.IntN(7)]
 	labels := map[string]string{"app": name}
 	spec := corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Resources: requests(cpu, mem)}}}
-	sidecar := roi.NoSidecar
+	sidecar := terms.NoSidecar
 	switch rng.IntN(3) {
 	case 0:
-		sidecar = roi.Classic
+		sidecar = terms.Classic
 		spec.InitContainers = []corev1.Container{{Name: "istio-init", Resources: requests("10m", "10Mi")}}
 		spec.Containers = append(spec.Containers, corev1.Container{Name: "istio-proxy", Resources: requests("100m", "128Mi")})
 	case 1:
-		sidecar = roi.Native
+		sidecar = terms.Native
 		spec.InitContainers = []corev1.Container{{Name: "istio-init", Resources: requests("10m", "10Mi")},
 			{Name: "istio-proxy", RestartPolicy: ptr.To(corev1.ContainerRestartPolicyAlways), Resources: requests("100m", "128Mi")},
 			{Name: "migrate", Resources: requests("400m", "64Mi")}}
@@ -143,7 +142,7 @@ func (g *generated) addWorkload(rng *rand.Rand, w, total int) {
 		s := spec.DeepCopy()
 		s.NodeName = fmt.Sprintf("%s-%d", home.name, i%3)
 		podName := fmt.Sprintf("%s-%03d", name, i)
-		g.cluster.Pods = append(g.cluster.Pods, roi.Pod{Role: roi.Application, Sidecar: sidecar, Workload: "shop/Deployment/" + name,
+		g.cluster.Pods = append(g.cluster.Pods, terms.Pod{Role: terms.Application, Sidecar: sidecar, Workload: "shop/Deployment/" + name,
 			Object: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: podName, Namespace: "shop", UID: types.UID(podName), Labels: labels,
 				OwnerReferences: []metav1.OwnerReference{{Kind: "ReplicaSet", Name: name, Controller: ptr.To(true)}}}, Spec: *s}})
 	}
@@ -156,7 +155,7 @@ func requests(cpu, mem string) corev1.ResourceRequirements {
 // reordered gives every pod another UID, which is Karpenter's order of pods of equal size.
 func (g generated) reordered(order uint64) generated {
 	rng := rand.New(rand.NewPCG(order, 11))
-	g.cluster.Pods = append([]roi.Pod(nil), g.cluster.Pods...)
+	g.cluster.Pods = append([]terms.Pod(nil), g.cluster.Pods...)
 	for i := range g.cluster.Pods {
 		p := *g.cluster.Pods[i].Object
 		p.UID = types.UID(fmt.Sprintf("%016x-%s", rng.Uint64(), p.Name))

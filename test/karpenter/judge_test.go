@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,12 +22,10 @@ import (
 	"sigs.k8s.io/karpenter/pkg/operator/options"
 	karpsched "sigs.k8s.io/karpenter/pkg/scheduling"
 	"sigs.k8s.io/karpenter/pkg/test"
-
-	"github.com/sidestep-mesh/sidestep/internal/roi"
 )
 
 // nodesOf packs a generated cluster with Karpenter's scheduler, all of it onto new nodes, and counts them.
-func nodesOf(g generated, change roi.Change, ambient []*corev1.Pod) (int, error) {
+func nodesOf(g generated, change terms.Change, ambient []*corev1.Pod) (int, error) {
 	ctx := options.ToContext(context.Background(), test.Options())
 	pools, its := g.nodePools()
 	pods := g.pending(change)
@@ -89,15 +88,15 @@ func (g generated) volumeZones(pods []*corev1.Pod) map[types.UID][]karpsched.Req
 }
 
 // pending are the pods to place, after the change and without the nodes they are on. They are copies: Karpenter writes to its pods.
-func (g generated) pending(change roi.Change) []*corev1.Pod {
+func (g generated) pending(change terms.Change) []*corev1.Pod {
 	var pods []*corev1.Pod
 	for _, p := range g.cluster.Pods {
 		if metav1.GetControllerOf(p.Object).Kind == "DaemonSet" {
 			continue
 		}
 		pod := p.Object
-		if p.Sidecar != roi.NoSidecar && change.Leaves[p.Workload] {
-			pod = roi.WithoutSidecar(pod)
+		if p.Sidecar != terms.NoSidecar && change.Leaves[p.Workload] {
+			pod = terms.WithoutSidecar(pod)
 		}
 		pod = pod.DeepCopy()
 		pod.Spec.NodeName = ""

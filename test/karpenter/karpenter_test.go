@@ -15,9 +15,9 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/sidestep-mesh/sidestep/internal/roi/packing"
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 	corev1 "k8s.io/api/core/v1"
-
-	"github.com/sidestep-mesh/sidestep/internal/roi"
 )
 
 // clusters is how many of the twenty are compared. The ordinary run takes those up to 2,500 pods; "make karpenter" takes all.
@@ -45,9 +45,9 @@ func TestSimulatorIsWithinOneNodeOfKarpenter(t *testing.T) {
 		seed := uint64(i + 1)
 		t.Run(fmt.Sprintf("seed %d with %d pods", seed, n), func(t *testing.T) {
 			g := generate(seed, n)
-			leave := roi.Change{Leaves: map[string]bool{}, Ztunnel: roi.DefaultZtunnel, CNI: roi.DefaultCNI}
+			leave := terms.Change{Leaves: map[string]bool{}, Ztunnel: terms.DefaultZtunnel, CNI: terms.DefaultCNI}
 			for j, p := range g.cluster.Pods {
-				if p.Sidecar != roi.NoSidecar && j%5 != 0 {
+				if p.Sidecar != terms.NoSidecar && j%5 != 0 {
 					leave.Leaves[p.Workload] = true
 				}
 			}
@@ -55,7 +55,7 @@ func TestSimulatorIsWithinOneNodeOfKarpenter(t *testing.T) {
 			if n > large {
 				atLeast = fewestLarge
 			}
-			compare(t, "as it is", g, roi.Change{}, nil, atLeast)
+			compare(t, "as it is", g, terms.Change{}, nil, atLeast)
 			compare(t, "after the change", g, leave, ambientDaemons(), atLeast)
 		})
 	}
@@ -65,13 +65,13 @@ func TestSimulatorIsWithinOneNodeOfKarpenter(t *testing.T) {
 func TestZonalVolumesNeedTheNodesThatKarpenterSays(t *testing.T) {
 	for _, seed := range []uint64{3, 5, 7} {
 		g := generate(seed, sizes[seed-1]).withVolumes()
-		compare(t, fmt.Sprintf("seed %d with %d volumes", seed, len(g.cluster.Volumes)), g, roi.Change{}, nil, fewest)
+		compare(t, fmt.Sprintf("seed %d with %d volumes", seed, len(g.cluster.Volumes)), g, terms.Change{}, nil, fewest)
 	}
 }
 
-func compare(t *testing.T, name string, g generated, change roi.Change, ambient []*corev1.Pod, atLeast int) {
+func compare(t *testing.T, name string, g generated, change terms.Change, ambient []*corev1.Pod, atLeast int) {
 	t.Helper()
-	answer := roi.Replace(g.cluster, change)
+	answer := packing.Replace(g.cluster, change)
 	if n := len(answer.Unplaced); n != 0 {
 		t.Fatalf("%s: the simulator left %d pods unplaced", name, n)
 	}
@@ -94,7 +94,7 @@ type answers struct {
 }
 
 // ask solves two further orders, side by side.
-func (a *answers) ask(t *testing.T, g generated, change roi.Change, ambient []*corev1.Pod) {
+func (a *answers) ask(t *testing.T, g generated, change terms.Change, ambient []*corev1.Pod) {
 	t.Helper()
 	var theirs, ours [2]int
 	var errs [2]error
@@ -102,7 +102,7 @@ func (a *answers) ask(t *testing.T, g generated, change roi.Change, ambient []*c
 	for i := range theirs {
 		wg.Go(func() {
 			same := g.reordered(uint64(len(a.karpenter) + i))
-			ours[i] = roi.ReplaceInOrder(same.cluster, change).Nodes
+			ours[i] = packing.ReplaceInOrder(same.cluster, change).Nodes
 			theirs[i], errs[i] = nodesOf(same, change, ambient)
 		})
 	}
@@ -162,6 +162,6 @@ func BenchmarkTenThousandPods(b *testing.B) {
 	g := generate(20, 10000)
 	b.ReportAllocs()
 	for b.Loop() {
-		roi.Replace(g.cluster, roi.Change{})
+		packing.Replace(g.cluster, terms.Change{})
 	}
 }

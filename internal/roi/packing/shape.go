@@ -1,4 +1,4 @@
-package roi
+package packing
 
 import (
 	"encoding/json"

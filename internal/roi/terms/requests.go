@@ -1,4 +1,4 @@
-package roi
+package terms
 
 import (
 	corev1 "k8s.io/api/core/v1"
@@ -16,7 +16,7 @@ const (
 // or the largest plain init container with those started before it, plus overhead. It is Kubernetes' own
 // arithmetic, so native sidecars count as they do on a node.
 func Requests(pod *corev1.Pod) Resources {
-	return resourcesOf(resource.PodRequests(pod, resource.PodResourcesOptions{SkipPodLevelResources: false}))
+	return ResourcesOf(resource.PodRequests(pod, resource.PodResourcesOptions{SkipPodLevelResources: false}))
 }
 
 // RequestsWithoutSidecar is Requests after the injected containers are gone. Where requests are set on the pod as a
@@ -54,15 +54,15 @@ func SidecarRequests(p Pod) Resources {
 	return Requests(p.Object).Minus(RequestsWithoutSidecar(p.Object))
 }
 
-// after is the pod's requests once the change is made.
-func (c Change) after(p Pod) Resources {
+// After is the pod's requests once the change is made.
+func (c Change) After(p Pod) Resources {
 	if p.Sidecar != NoSidecar && c.Leaves[p.Workload] {
 		return RequestsWithoutSidecar(p.Object)
 	}
 	return Requests(p.Object)
 }
 
-func resourcesOf(list corev1.ResourceList) Resources {
+func ResourcesOf(list corev1.ResourceList) Resources {
 	return Resources{CPUMilli: list.Cpu().MilliValue(), MemoryBytes: list.Memory().Value()}
 }
 

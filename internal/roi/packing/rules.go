@@ -1,4 +1,4 @@
-package roi
+package packing
 
 import corev1 "k8s.io/api/core/v1"
 

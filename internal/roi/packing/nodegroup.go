@@ -1,10 +1,11 @@
-package roi
+package packing
 
 import (
 	"maps"
 	"sort"
 	"strings"
 
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -30,10 +31,10 @@ type NodeGroup struct {
 	// ZoneLabels are those that all its nodes in a zone share; a cloud's volumes may name the zone by a label of their own.
 	ZoneLabels  map[string]map[string]string
 	Taints      []corev1.Taint
-	Allocatable Resources // the smallest of its nodes
+	Allocatable terms.Resources // the smallest of its nodes
 	MaxPods     int
 	// Daemons is what DaemonSet and static pods hold on each node; DaemonPods their number.
-	Daemons    Resources
+	Daemons    terms.Resources
 	DaemonPods int
 	// HasZtunnel and HasCNI tell that ambient's DaemonSets are among them already.
 	HasZtunnel, HasCNI bool
@@ -87,9 +88,9 @@ func permanent(t corev1.Taint) bool {
 		t.Key != "karpenter.sh/disrupted" && t.Key != "ToBeDeletedByClusterAutoscaler" && t.Key != "DeletionCandidateOfClusterAutoscaler"
 }
 
-// nodeGroups splits the cluster's nodes into groups and says which group each node is in. Control-plane nodes take part like
+// NodeGroups splits the cluster's nodes into groups and says which group each node is in. Control-plane nodes take part like
 // any other: whether pods may use them is for their taints to say.
-func nodeGroups(c Cluster) ([]NodeGroup, map[string]int) {
+func NodeGroups(c terms.Cluster) ([]NodeGroup, map[string]int) {
 	index := map[string]int{}
 	var groups []NodeGroup
 	of := map[string]int{}
@@ -119,7 +120,7 @@ func nodeGroups(c Cluster) ([]NodeGroup, map[string]int) {
 			zonesOf[i][zone], g.ZoneLabels[zone] = true, ownLabels(n)
 		}
 		a := allocatable(n)
-		g.Allocatable = Resources{min(g.Allocatable.CPUMilli, a.CPUMilli), min(g.Allocatable.MemoryBytes, a.MemoryBytes)}
+		g.Allocatable = terms.Resources{CPUMilli: min(g.Allocatable.CPUMilli, a.CPUMilli), MemoryBytes: min(g.Allocatable.MemoryBytes, a.MemoryBytes)}
 		g.MaxPods = min(g.MaxPods, maxPods(n))
 		keepShared(g.Labels, n.Labels)
 		keepShared(g.ZoneLabels[zone], n.Labels)
@@ -136,17 +137,17 @@ func nodeGroups(c Cluster) ([]NodeGroup, map[string]int) {
 
 // addDaemons gives every group the DaemonSets seen on any of its nodes, at their largest. A DaemonSet that runs on some nodes only
 // counts on all: that errs towards more nodes.
-func addDaemons(c Cluster, groups []NodeGroup, of map[string]int) {
+func addDaemons(c terms.Cluster, groups []NodeGroup, of map[string]int) {
 	type key struct {
 		group int
 		owner string
 	}
-	largest := map[key]Resources{}
+	largest := map[key]terms.Resources{}
 	for _, p := range c.Pods {
 		if p.Finished() || !perNode(p.Object) {
 			continue
 		}
-		r := Requests(p.Object)
+		r := terms.Requests(p.Object)
 		for g := range groups {
 			// A DaemonSet known from manifests alone has pods without a node: it counts everywhere.
 			if at, placed := of[p.Object.Spec.NodeName]; placed && at != g || !placed && p.Object.Spec.NodeName != "" {
@@ -154,9 +155,9 @@ func addDaemons(c Cluster, groups []NodeGroup, of map[string]int) {
 			}
 			k := key{g, ownerName(p.Object)}
 			old := largest[k]
-			largest[k] = Resources{max(r.CPUMilli, old.CPUMilli), max(r.MemoryBytes, old.MemoryBytes)}
-			groups[g].HasZtunnel = groups[g].HasZtunnel || p.Role == Ztunnel
-			groups[g].HasCNI = groups[g].HasCNI || p.Role == CNI
+			largest[k] = terms.Resources{CPUMilli: max(r.CPUMilli, old.CPUMilli), MemoryBytes: max(r.MemoryBytes, old.MemoryBytes)}
+			groups[g].HasZtunnel = groups[g].HasZtunnel || p.Role == terms.Ztunnel
+			groups[g].HasCNI = groups[g].HasCNI || p.Role == terms.CNI
 		}
 	}
 	for k, r := range largest {
@@ -188,7 +189,7 @@ func ownerName(pod *corev1.Pod) string {
 	return pod.Namespace + "/" + pod.Name
 }
 
-func allocatable(n *corev1.Node) Resources { return resourcesOf(n.Status.Allocatable) }
+func allocatable(n *corev1.Node) terms.Resources { return terms.ResourcesOf(n.Status.Allocatable) }
 
 func maxPods(n *corev1.Node) int {
 	if p := n.Status.Allocatable.Pods().Value(); p > 0 {

@@ -1,4 +1,4 @@
-package roi
+package packing
 
 import (
 	"math/bits"
@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -17,7 +18,7 @@ type zones uint64
 // item is a pod to be placed.
 type item struct {
 	shape *shape
-	need  Resources
+	need  terms.Resources
 	group int
 	// zone restricts the item to some zones besides its shape (a volume that lives in one).
 	zone zones
@@ -32,7 +33,7 @@ type item struct {
 // bin is a node being filled.
 type bin struct {
 	group   int
-	free    Resources
+	free    terms.Resources
 	slots   int // pods that still fit by the kubelet's max pods
 	zones   zones
 	pods    int

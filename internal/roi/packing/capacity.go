@@ -1,9 +1,10 @@
-package roi
+package packing
 
 import (
 	"math"
 	"sort"
 
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -18,7 +19,7 @@ type BreakEven struct {
 
 // BreakEvenPods divides what a node pays by what a sidecar requests, rounded up. With the charts' defaults of Istio 1.23
 // and later it gives 3 pods for CPU and 5 for memory.
-func BreakEvenPods(perNode, sidecar Resources) BreakEven {
+func BreakEvenPods(perNode, sidecar terms.Resources) BreakEven {
 	up := func(a, b int64) int {
 		if b <= 0 {
 			return 0
@@ -30,28 +31,28 @@ func BreakEvenPods(perNode, sidecar Resources) BreakEven {
 
 // Headroom is how many more pods of the median application shape the present nodes would hold.
 type Headroom struct {
-	Shape       Resources `json:"shapeWithoutSidecar"`
-	Before      int       `json:"podsBefore"`
-	After       int       `json:"podsAfter"`
-	MoreThanNow int       `json:"morePods"`
+	Shape       terms.Resources `json:"shapeWithoutSidecar"`
+	Before      int             `json:"podsBefore"`
+	After       int             `json:"podsAfter"`
+	MoreThanNow int             `json:"morePods"`
 }
 
 // MorePods counts, on the nodes as they are filled now, how many further median pods fit before the change (with a sidecar) and after
 // it (without). Placement rules are not applied: the count is an upper bound.
-func MorePods(c Cluster, change Change) Headroom {
-	var with, less []Resources
-	used := map[string]Resources{}
-	usedAfter := map[string]Resources{}
+func MorePods(c terms.Cluster, change terms.Change) Headroom {
+	var with, less []terms.Resources
+	used := map[string]terms.Resources{}
+	usedAfter := map[string]terms.Resources{}
 	slots := map[string]int{}
 	for _, p := range c.Pods {
 		node := p.Object.Spec.NodeName
 		if p.Finished() || node == "" {
 			continue
 		}
-		r := Requests(p.Object)
+		r := terms.Requests(p.Object)
 		a := r
-		if p.Sidecar != NoSidecar && change.Leaves[p.Workload] {
-			a = RequestsWithoutSidecar(p.Object)
+		if p.Sidecar != terms.NoSidecar && change.Leaves[p.Workload] {
+			a = terms.RequestsWithoutSidecar(p.Object)
 			with, less = append(with, r), append(less, a)
 		}
 		used[node] = used[node].Plus(r)
@@ -61,15 +62,15 @@ func MorePods(c Cluster, change Change) Headroom {
 	if len(with) == 0 {
 		return Headroom{}
 	}
-	shape, shapeAfter := median(with), median(less)
-	groups, of := nodeGroups(c)
+	shape, shapeAfter := Median(with), Median(less)
+	groups, of := NodeGroups(c)
 	h := Headroom{Shape: shapeAfter}
 	for _, n := range c.Nodes {
 		a := allocatable(n)
 		if n.Spec.Unschedulable || tainted(n) {
 			continue
 		}
-		extra, extraPods := ambientExtra(groups[of[n.Name]], change)
+		extra, extraPods := AmbientExtra(groups[of[n.Name]], change)
 		left := maxPods(n) - slots[n.Name]
 		h.Before += fitCount(a.Minus(used[n.Name]), shape, left)
 		h.After += fitCount(a.Minus(usedAfter[n.Name]).Minus(extra), shapeAfter, left-extraPods)
@@ -87,7 +88,7 @@ func tainted(n *corev1.Node) bool {
 	return false
 }
 
-func fitCount(free, shape Resources, slots int) int {
+func fitCount(free, shape terms.Resources, slots int) int {
 	n := int64(max(slots, 0))
 	if shape.CPUMilli > 0 {
 		n = min(n, max(free.CPUMilli, 0)/shape.CPUMilli)
@@ -98,8 +99,8 @@ func fitCount(free, shape Resources, slots int) int {
 	return int(n)
 }
 
-// median takes the medians of CPU and of memory.
-func median(in []Resources) Resources {
+// Median takes the medians of CPU and of memory.
+func Median(in []terms.Resources) terms.Resources {
 	cpu := make([]int64, len(in))
 	mem := make([]int64, len(in))
 	for i, r := range in {
@@ -107,5 +108,5 @@ func median(in []Resources) Resources {
 	}
 	sort.Slice(cpu, func(i, j int) bool { return cpu[i] < cpu[j] })
 	sort.Slice(mem, func(i, j int) bool { return mem[i] < mem[j] })
-	return Resources{cpu[len(cpu)/2], mem[len(mem)/2]}
+	return terms.Resources{CPUMilli: cpu[len(cpu)/2], MemoryBytes: mem[len(mem)/2]}
 }

@@ -1,8 +1,9 @@
-package roi
+package packing
 
 import (
 	"sort"
 
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -31,15 +32,15 @@ type Draining struct {
 // Drain applies cluster-autoscaler's rule where pods run now: a node goes if its requests are below half of what it can allocate
 // (the larger of CPU and memory, DaemonSets included) and every pod on it may be evicted and fits elsewhere.
 // Other nodes keep their pods. Nodes are tried from the emptiest on, again after each removal.
-func Drain(c Cluster, change Change) Draining {
-	groups, of := nodeGroups(c)
+func Drain(c terms.Cluster, change terms.Change) Draining {
+	groups, of := NodeGroups(c)
 	p, items, _ := prepare(c, change, groups, of)
 	bins := map[string]*bin{}
-	daemons := map[string]Resources{}
+	daemons := map[string]terms.Resources{}
 	daemonPods := map[string]int{}
 	for _, pod := range c.Pods {
 		if perNode(pod.Object) && !pod.Finished() {
-			daemons[pod.Object.Spec.NodeName] = daemons[pod.Object.Spec.NodeName].Plus(Requests(pod.Object))
+			daemons[pod.Object.Spec.NodeName] = daemons[pod.Object.Spec.NodeName].Plus(terms.Requests(pod.Object))
 			daemonPods[pod.Object.Spec.NodeName]++
 		}
 	}
@@ -47,7 +48,7 @@ func Drain(c Cluster, change Change) Draining {
 	sort.Slice(nodes, func(i, j int) bool { return nodes[i].Name < nodes[j].Name })
 	for _, n := range nodes {
 		g := of[n.Name]
-		extra, extraPods := ambientExtra(groups[g], change)
+		extra, extraPods := AmbientExtra(groups[g], change)
 		b := &bin{group: g, host: n.Name, labels: n.Labels, zones: p.zoneBit[n.Labels[corev1.LabelTopologyZone]],
 			free:  allocatable(n).Minus(daemons[n.Name]).Minus(extra),
 			slots: maxPods(n) - daemonPods[n.Name] - extraPods}
@@ -69,9 +70,9 @@ func Drain(c Cluster, change Change) Draining {
 	return newDrainer(c, p, nodes, bins).run()
 }
 
-// ambientExtra is what ambient's DaemonSets add to a node of the group.
-func ambientExtra(g NodeGroup, change Change) (Resources, int) {
-	var r Resources
+// AmbientExtra is what ambient's DaemonSets add to a node of the group.
+func AmbientExtra(g NodeGroup, change terms.Change) (terms.Resources, int) {
+	var r terms.Resources
 	n := 0
 	if len(change.Leaves) == 0 {
 		return r, 0
@@ -101,7 +102,7 @@ type budget struct {
 	allowed   int32
 }
 
-func newDrainer(c Cluster, p *packer, nodes []*corev1.Node, bins map[string]*bin) *drainer {
+func newDrainer(c terms.Cluster, p *packer, nodes []*corev1.Node, bins map[string]*bin) *drainer {
 	d := &drainer{p: p, nodes: map[string]*corev1.Node{}, pods: map[string]*corev1.Pod{}, gone: map[*bin]bool{}}
 	for _, n := range nodes {
 		d.nodes[n.Name] = n
@@ -150,8 +151,8 @@ func (d *drainer) run() Draining {
 
 func (d *drainer) utilization(b *bin) float64 {
 	a := allocatable(d.nodes[b.host])
-	cpu, ok1 := ratio(float64(a.CPUMilli-b.free.CPUMilli), float64(a.CPUMilli))
-	mem, ok2 := ratio(float64(a.MemoryBytes-b.free.MemoryBytes), float64(a.MemoryBytes))
+	cpu, ok1 := terms.Ratio(float64(a.CPUMilli-b.free.CPUMilli), float64(a.CPUMilli))
+	mem, ok2 := terms.Ratio(float64(a.MemoryBytes-b.free.MemoryBytes), float64(a.MemoryBytes))
 	if !ok1 || !ok2 {
 		return 1 // a node that states no capacity is never called removable
 	}

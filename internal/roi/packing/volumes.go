@@ -1,8 +1,9 @@
-package roi
+package packing
 
 import (
 	"strings"
 
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 )
@@ -13,7 +14,7 @@ type volumes struct {
 	byName map[string]*corev1.PersistentVolume
 }
 
-func newVolumes(c Cluster) volumes {
+func newVolumes(c terms.Cluster) volumes {
 	v := volumes{map[string]*corev1.PersistentVolumeClaim{}, map[string]*corev1.PersistentVolume{}}
 	for _, pvc := range c.Claims {
 		v.claims[pvc.Namespace+"/"+pvc.Name] = pvc

@@ -1,4 +1,4 @@
-package roi
+package terms
 
 import (
 	"fmt"
@@ -23,10 +23,10 @@ type Figure struct {
 
 // Known makes a figure; a value that is not finite makes it missing instead.
 func Known(v float64, unit, source string, leftOut ...string) Figure {
-	if _, ok := finite(v); !ok {
+	if _, ok := Finite(v); !ok {
 		return Missing(unit, "the arithmetic gave no finite number")
 	}
-	v = tidy(v)
+	v = Tidy(v)
 	return Figure{Value: &v, Unit: unit, Source: source, LeftOut: leftOut}
 }
 
@@ -41,17 +41,17 @@ func (f Figure) Between(low, high float64) Figure {
 	if low > high {
 		low, high = high, low
 	}
-	_, ok1 := finite(low)
-	_, ok2 := finite(high)
+	_, ok1 := Finite(low)
+	_, ok2 := Finite(high)
 	if ok1 && ok2 {
-		low, high = tidy(low), tidy(high)
+		low, high = Tidy(low), Tidy(high)
 		f.Low, f.High = &low, &high
 	}
 	return f
 }
 
-// tidy rounds to six significant digits and turns minus zero into zero.
-func tidy(v float64) float64 {
+// Tidy rounds to six significant digits and turns minus zero into zero.
+func Tidy(v float64) float64 {
 	if v == 0 || math.Abs(v) < 1e-12 {
 		return 0
 	}
@@ -67,16 +67,16 @@ func (f Figure) String() string {
 	if f.Value == nil {
 		return "not known (" + f.Missing + ")"
 	}
-	s := number(*f.Value) + " " + f.Unit
+	s := Number(*f.Value) + " " + f.Unit
 	if f.Low != nil && f.High != nil && *f.Low != *f.High {
-		s += " (" + number(*f.Low) + " to " + number(*f.High) + ")"
+		s += " (" + Number(*f.Low) + " to " + Number(*f.High) + ")"
 	}
 	return s
 }
 
-// number prints at most two decimals, four below one, with thousands apart.
-func number(v float64) string {
-	if _, ok := finite(v); !ok {
+// Number prints at most two decimals, four below one, with thousands apart.
+func Number(v float64) string {
+	if _, ok := Finite(v); !ok {
 		return "(no finite number)"
 	}
 	decimals := 2
@@ -134,9 +134,9 @@ func (g Gap) String() string {
 	return s
 }
 
-func stepf(what, format string, args ...any) Step { return Step{what, fmt.Sprintf(format, args...)} }
+func Stepf(what, format string, args ...any) Step { return Step{what, fmt.Sprintf(format, args...)} }
 
-const gib = float64(1 << 30)
+const GiB = float64(1 << 30)
 
-func cores(milli int64) float64 { return float64(milli) / 1000 }
-func gibs(b int64) float64      { return float64(b) / gib }
+func Cores(milli int64) float64 { return float64(milli) / 1000 }
+func GiBs(b int64) float64      { return float64(b) / GiB }

@@ -1,16 +1,18 @@
-package roi
+package latency
 
 import (
 	"math"
 	"math/rand/v2"
 	"sort"
+
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 )
 
-// medianOf is the median; it sorts a copy.
-func medianOf(in []float64) float64 { return quantileOf(in, 0.5) }
+// Median is the median; it sorts a copy.
+func Median(in []float64) float64 { return Quantile(in, 0.5) }
 
-// quantileOf interpolates between order statistics. Of nothing it is 0; callers check the length.
-func quantileOf(in []float64, q float64) float64 {
+// Quantile interpolates between order statistics. Of nothing it is 0; callers check the length.
+func Quantile(in []float64, q float64) float64 {
 	if len(in) == 0 {
 		return 0
 	}
@@ -90,12 +92,12 @@ func BlockBootstrap(series []float64, block, rounds int, confidence float64, rng
 				sample = append(sample, series[(start+k)%n])
 			}
 		}
-		medians[r] = medianOf(sample[:n])
+		medians[r] = Median(sample[:n])
 	}
 	tail := (1 - confidence) / 2
 	widen := studentWidening(n/block - 1)
-	middle := medianOf(series)
-	return middle - widen*(middle-quantileOf(medians, tail)), middle + widen*(quantileOf(medians, 1-tail)-middle)
+	middle := Median(series)
+	return middle - widen*(middle-Quantile(medians, tail)), middle + widen*(Quantile(medians, 1-tail)-middle)
 }
 
 // studentWidening is the ratio of the 97.5% quantiles of Student's t with df degrees of freedom and of the normal, by the first terms of
@@ -136,7 +138,7 @@ func autocorrelation(s []float64) float64 {
 			num += (v - mean) * (s[i-1] - mean)
 		}
 	}
-	r, ok := ratio(num, den)
+	r, ok := terms.Ratio(num, den)
 	if !ok {
 		return 0
 	}

@@ -1,4 +1,4 @@
-package roi
+package latency
 
 import (
 	"fmt"
@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"sort"
 	"time"
+
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 )
 
 // Hourly is one value for each hour; T is the hour's end in Unix seconds.
@@ -16,12 +18,12 @@ type Hourly struct {
 
 // EdgeSeries is what one unchanging instrument saw of a namespace.
 type EdgeSeries struct {
-	Namespace string   `json:"namespace"`
-	P50       []Hourly `json:"p50,omitempty"`
-	P99       []Hourly `json:"p99,omitempty"`
-	RPS       []Hourly `json:"rps,omitempty"`
-	Errors    []Hourly `json:"errors,omitempty"`
-	Mode      Mode     `json:"mode,omitempty"`
+	Namespace string     `json:"namespace"`
+	P50       []Hourly   `json:"p50,omitempty"`
+	P99       []Hourly   `json:"p99,omitempty"`
+	RPS       []Hourly   `json:"rps,omitempty"`
+	Errors    []Hourly   `json:"errors,omitempty"`
+	Mode      terms.Mode `json:"mode,omitempty"`
 	// EnrolledAt is when the namespace's last workload changed mode; zero while it has not.
 	EnrolledAt time.Time `json:"enrolledAt,omitzero"`
 	// VersionChanged tells that the application itself was released in the window.
@@ -59,11 +61,11 @@ type LatencyVerdict struct {
 	// Why explains the finding, always.
 	Why string `json:"why"`
 	// Shift is the median difference in milliseconds with its 95% interval; absent when data is insufficient.
-	Shift Figure `json:"shift"`
+	Shift terms.Figure `json:"shift"`
 	// Before and After are medians of the namespace itself, for context.
-	Before Figure `json:"before"`
-	After  Figure `json:"after"`
-	N      int    `json:"pairedHours"`
+	Before terms.Figure `json:"before"`
+	After  terms.Figure `json:"after"`
+	N      int          `json:"pairedHours"`
 	// P is the rank test's p-value.
 	P        float64 `json:"p"`
 	Controls int     `json:"controlNamespaces"`
@@ -99,20 +101,20 @@ func judge(s EdgeSeries, quantile string, series []Hourly, controls [][]Hourly, 
 	v := LatencyVerdict{Namespace: s.Namespace, Quantile: quantile, Finding: Insufficient, P: 1, Controls: len(controls)}
 	no := func(format string, args ...any) LatencyVerdict {
 		v.Why = fmt.Sprintf(format, args...)
-		v.Shift = Missing("ms", v.Why)
+		v.Shift = terms.Missing("ms", v.Why)
 		return v
 	}
 	own := adjust(series, nil)
 	pre, post := split(own, s.EnrolledAt, settle)
 	if len(pre) > 0 {
-		v.Before = Known(medianOf(values(pre)), "ms", "edge "+quantile+", median of hours")
+		v.Before = terms.Known(Median(Values(pre)), "ms", "edge "+quantile+", median of hours")
 	} else {
-		v.Before = Missing("ms", "no hours before the change")
+		v.Before = terms.Missing("ms", "no hours before the change")
 	}
 	if len(post) > 0 {
-		v.After = Known(medianOf(values(post)), "ms", "edge "+quantile+", median of hours")
+		v.After = terms.Known(Median(Values(post)), "ms", "edge "+quantile+", median of hours")
 	} else {
-		v.After = Missing("ms", "no hours after the change")
+		v.After = terms.Missing("ms", "no hours after the change")
 	}
 	if s.VersionChanged {
 		return no("the application was released in the same window")
@@ -127,11 +129,11 @@ func judge(s EdgeSeries, quantile string, series []Hourly, controls [][]Hourly, 
 	if v.N < MinPoints {
 		return no("%d paired hours, at least %d are needed", v.N, MinPoints)
 	}
-	if constant(preUsed) && constant(postUsed) && (len(controls) == 0 || medianOf(paired) == 0) {
+	if constant(preUsed) && constant(postUsed) && (len(controls) == 0 || Median(paired) == 0) {
 		return no("the quantile stands still inside one histogram bucket: the instrument cannot resolve a change")
 	}
-	v.P = tidy(MannWhitney(preUsed, postUsed, inflationOf(paired)))
-	shift := medianOf(paired)
+	v.P = terms.Tidy(MannWhitney(preUsed, postUsed, inflationOf(paired)))
+	shift := Median(paired)
 	low, high := BlockBootstrap(paired, blockLength(paired), rounds, 1-alpha, rng)
 	source := fmt.Sprintf("edge %s, difference of hours of the week before and after", quantile)
 	if len(controls) > 0 {
@@ -139,7 +141,7 @@ func judge(s EdgeSeries, quantile string, series []Hourly, controls [][]Hourly, 
 	} else {
 		source += "; no unchanged namespace to compare with, so other causes are not ruled out"
 	}
-	v.Shift = Known(shift, "ms", source).Between(low, high)
+	v.Shift = terms.Known(shift, "ms", source).Between(low, high)
 	// Both must agree: each alone is too ready on short series whose hours resemble each other.
 	switch {
 	case v.P < alpha && high < 0:
@@ -151,7 +153,7 @@ func judge(s EdgeSeries, quantile string, series []Hourly, controls [][]Hourly, 
 	}
 	v.Why = fmt.Sprintf("shift %s, rank test p=%.3g, %d paired hours", v.Shift, v.P, v.N)
 	if v.Finding == NoChange {
-		v.Why += fmt.Sprintf("; a change smaller than %s ms would not have been seen", number(math.Max(high-shift, shift-low)))
+		v.Why += fmt.Sprintf("; a change smaller than %s ms would not have been seen", terms.Number(math.Max(high-shift, shift-low)))
 	}
 	return v
 }
@@ -170,7 +172,7 @@ func adjust(series []Hourly, controls [][]Hourly) []Hourly {
 	}
 	at := map[int64][]float64{}
 	for _, c := range controls {
-		base := medianOf(values(c))
+		base := Median(Values(c))
 		for _, h := range c {
 			at[hour(h.T)] = append(at[hour(h.T)], h.V-base)
 		}
@@ -178,7 +180,7 @@ func adjust(series []Hourly, controls [][]Hourly) []Hourly {
 	var out []Hourly
 	for _, h := range series {
 		if c := at[hour(h.T)]; len(c) > 0 {
-			out = append(out, Hourly{h.T, h.V - medianOf(c)})
+			out = append(out, Hourly{h.T, h.V - Median(c)})
 		}
 	}
 	return out
@@ -221,7 +223,7 @@ func pair(before, after []Hourly, period int64) (diffs, pre, post []float64) {
 	for _, h := range after {
 		k := hour(h.T) % period
 		if vs := like[k]; len(vs) > 0 {
-			diffs = append(diffs, h.V-medianOf(vs))
+			diffs = append(diffs, h.V-Median(vs))
 			post = append(post, h.V)
 			used[k] = true
 		}
@@ -244,30 +246,31 @@ func trafficHeld(s EdgeSeries, at time.Time, settle time.Duration) string {
 	if len(pre) == 0 || len(post) == 0 {
 		return "the request rate is not known on both sides"
 	}
-	a, b := medianOf(values(pre)), medianOf(values(post))
-	change, ok := ratio(b-a, a)
+	a, b := Median(Values(pre)), Median(Values(post))
+	change, ok := terms.Ratio(b-a, a)
 	if !ok {
 		return "there were no requests before the change"
 	}
 	if math.Abs(change) > MaxTrafficChange {
-		return fmt.Sprintf("traffic changed by %+.0f%% (%s to %s requests/s)", change*100, number(a), number(b))
+		return fmt.Sprintf("traffic changed by %+.0f%% (%s to %s requests/s)", change*100, terms.Number(a), terms.Number(b))
 	}
-	if a, b, ok := errorRatios(s, at, settle); ok && math.Abs(b-a) > MaxErrorChange {
+	if a, b, ok := ErrorRatios(s, at, settle); ok && math.Abs(b-a) > MaxErrorChange {
 		return fmt.Sprintf("the error ratio changed from %.2g%% to %.2g%%", a*100, b*100)
 	}
 	return ""
 }
 
-// errorRatios are the medians before and after.
-func errorRatios(s EdgeSeries, at time.Time, settle time.Duration) (before, after float64, ok bool) {
+// ErrorRatios are the medians before and after.
+func ErrorRatios(s EdgeSeries, at time.Time, settle time.Duration) (before, after float64, ok bool) {
 	pre, post := split(s.Errors, at, settle)
 	if len(pre) == 0 || len(post) == 0 {
 		return 0, 0, false
 	}
-	return medianOf(values(pre)), medianOf(values(post)), true
+	return Median(Values(pre)), Median(Values(post)), true
 }
 
-func values(in []Hourly) []float64 {
+// Values are the values alone.
+func Values(in []Hourly) []float64 {
 	out := make([]float64, len(in))
 	for i, h := range in {
 		out[i] = h.V
@@ -286,44 +289,41 @@ func constant(in []float64) bool {
 
 // ModeEdge is what the edge saw of the workloads in one mode. Figures that are not known say why.
 type ModeEdge struct {
-	Mode Mode
+	Mode terms.Mode
 	// Namespaces are those with such workloads.
 	Namespaces       []string
-	P50, P99, Errors Figure
+	P50, P99, Errors terms.Figure
 }
-
-// ModeMixed stands for a namespace whose workloads are in several modes, where the series do not name the workload.
-const ModeMixed Mode = "mixed"
 
 // ModeLatency is what the edge saw of the workloads in one mode: context, not a comparison. Modes serve different
 // applications, so a difference between two rows is not an effect of the mesh.
 type ModeLatency struct {
-	Mode       Mode     `json:"mode"`
-	Namespaces []string `json:"namespaces,omitempty"`
-	P50        Figure   `json:"p50"`
-	P99        Figure   `json:"p99"`
-	Errors     Figure   `json:"errorRatio"`
-	Startup    Figure   `json:"startup"`
+	Mode       terms.Mode   `json:"mode"`
+	Namespaces []string     `json:"namespaces,omitempty"`
+	P50        terms.Figure `json:"p50"`
+	P99        terms.Figure `json:"p99"`
+	Errors     terms.Figure `json:"errorRatio"`
+	Startup    terms.Figure `json:"startup"`
 }
 
 // ByMode joins what the edge saw with how long pods take to start: seconds from created to ready, by mode.
-func ByMode(edge []ModeEdge, startups map[Mode][]float64) []ModeLatency {
-	by := map[Mode]ModeLatency{}
+func ByMode(edge []ModeEdge, startups map[terms.Mode][]float64) []ModeLatency {
+	by := map[terms.Mode]ModeLatency{}
 	for _, e := range edge {
-		by[e.Mode] = ModeLatency{Mode: e.Mode, Namespaces: e.Namespaces, P50: e.P50, P99: e.P99, Errors: e.Errors, Startup: Missing("s", "no pod start-up times")}
+		by[e.Mode] = ModeLatency{Mode: e.Mode, Namespaces: e.Namespaces, P50: e.P50, P99: e.P99, Errors: e.Errors, Startup: terms.Missing("s", "no pod start-up times")}
 	}
-	if m, ok := by[ModeMixed]; ok {
-		m.Startup = Missing("s", "pods are counted under their own mode")
-		by[ModeMixed] = m
+	if m, ok := by[terms.ModeMixed]; ok {
+		m.Startup = terms.Missing("s", "pods are counted under their own mode")
+		by[terms.ModeMixed] = m
 	}
 	for mode, seconds := range startups {
 		m, ok := by[mode]
 		if !ok {
 			const none = "no edge series"
-			m = ModeLatency{Mode: mode, P50: Missing("ms", none), P99: Missing("ms", none), Errors: Missing("ratio", none), Startup: Missing("s", "no pod start-up times")}
+			m = ModeLatency{Mode: mode, P50: terms.Missing("ms", none), P99: terms.Missing("ms", none), Errors: terms.Missing("ratio", none), Startup: terms.Missing("s", "no pod start-up times")}
 		}
 		if len(seconds) > 0 {
-			m.Startup = Known(medianOf(seconds), "s", fmt.Sprintf("pods, created to ready, median of %d", len(seconds)))
+			m.Startup = terms.Known(Median(seconds), "s", fmt.Sprintf("pods, created to ready, median of %d", len(seconds)))
 		}
 		by[mode] = m
 	}

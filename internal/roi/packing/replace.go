@@ -1,4 +1,4 @@
-package roi
+package packing
 
 import (
 	"cmp"
@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sort"
 
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -51,7 +52,7 @@ func orders(pods int) int {
 // open node with the fewest pods that admits it, a new node where none does. That is Karpenter's way. Where pods or zones are equal the choice is
 // arbitrary and moves the outcome, usually by a node or two, for Karpenter too; so it packs in several orders and gives the median, with the range.
 // It assumes that a node goes as soon as it is empty; Drain says what an autoscaler that only removes half-empty nodes would do.
-func Replace(c Cluster, change Change) Packing {
+func Replace(c terms.Cluster, change terms.Change) Packing {
 	r := newReplacement(c, change)
 	all := make([]Packing, orders(len(r.items)))
 	for i := range all {
@@ -67,7 +68,7 @@ func Replace(c Cluster, change Change) Packing {
 
 // ReplaceInOrder packs once, with equal pods in the order in which Karpenter takes them: by creation time, then by UID. Only the choice between
 // equally good zones is then arbitrary.
-func ReplaceInOrder(c Cluster, change Change) Packing {
+func ReplaceInOrder(c terms.Cluster, change terms.Change) Packing {
 	r := newReplacement(c, change)
 	sort.Slice(r.items, func(i, j int) bool {
 		a, b := r.items[i], r.items[j]
@@ -93,8 +94,8 @@ type replacement struct {
 	left   leftOut
 }
 
-func newReplacement(c Cluster, change Change) *replacement {
-	groups, of := nodeGroups(c)
+func newReplacement(c terms.Cluster, change terms.Change) *replacement {
+	groups, of := NodeGroups(c)
 	addAmbient(groups, change)
 	p, items, left := prepare(c, change, groups, of)
 	return &replacement{p, groups, items, left}
@@ -169,7 +170,7 @@ func (p *packer) placeAll(items []*item) []*item {
 }
 
 // addAmbient adds ztunnel and istio-cni to every group that lacks them, once anything leaves its sidecar.
-func addAmbient(groups []NodeGroup, change Change) {
+func addAmbient(groups []NodeGroup, change terms.Change) {
 	if len(change.Leaves) == 0 {
 		return
 	}
@@ -193,7 +194,7 @@ type leftOut struct {
 }
 
 // prepare interns shapes, makes the items (pods that are placed, waypoints that the change adds) and an empty packer.
-func prepare(c Cluster, change Change, groups []NodeGroup, of map[string]int) (*packer, []*item, leftOut) {
+func prepare(c terms.Cluster, change terms.Change, groups []NodeGroup, of map[string]int) (*packer, []*item, leftOut) {
 	p := &packer{groups: groups, zoneBit: map[string]zones{}, shapes: newShapes(c.NamespaceLabels), allowed: map[*shape][]zones{}}
 	for _, g := range groups {
 		for _, z := range g.Zones {
@@ -219,7 +220,7 @@ func prepare(c Cluster, change Change, groups []NodeGroup, of map[string]int) (*
 			left.pending++
 			continue
 		}
-		it := &item{shape: p.shapes.of(pod.Object), need: change.after(pod), group: g,
+		it := &item{shape: p.shapes.of(pod.Object), need: change.After(pod), group: g,
 			name: pod.Object.Namespace + "/" + pod.Object.Name, node: pod.Object.Spec.NodeName,
 			born: pod.Object.CreationTimestamp.Time, uid: string(pod.Object.UID)}
 		var known bool
@@ -235,7 +236,7 @@ func prepare(c Cluster, change Change, groups []NodeGroup, of map[string]int) (*
 
 // waypointItems are the pods of planned waypoints. They go to the largest group without taints, where such a Deployment
 // would mostly land.
-func (p *packer) waypointItems(change Change) []*item {
+func (p *packer) waypointItems(change terms.Change) []*item {
 	target := -1
 	for i, g := range p.groups {
 		if len(g.Taints) == 0 && (target < 0 || g.Count > p.groups[target].Count) {
@@ -299,7 +300,7 @@ func binding(groups []NodeGroup, items []*item, counts []GroupCount) (string, ma
 		name       string
 		need, have float64
 	}{{"cpu", all.cpu, have.cpu}, {"memory", all.mem, have.mem}, {"pods", all.pods, have.pods}} {
-		q, ok := ratio(r.need, r.have)
+		q, ok := terms.Ratio(r.need, r.have)
 		if !ok {
 			continue
 		}

@@ -1,4 +1,4 @@
-package roi
+package packing
 
 import (
 	"fmt"
@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/sidestep-mesh/sidestep/internal/roi/roitest"
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,10 +29,10 @@ func claimed(name string) []corev1.Volume {
 }
 
 // drawCluster makes up to twelve workloads whose pods run on the nodes of three zones, with every kind of required rule.
-func drawCluster(t *rapid.T) Cluster {
-	var c Cluster
+func drawCluster(t *rapid.T) terms.Cluster {
+	var c terms.Cluster
 	for i := range 6 {
-		n := node(fmt.Sprintf("n%d", i), testZones[i%3], "4", "8Gi")
+		n := roitest.Node(fmt.Sprintf("n%d", i), testZones[i%3], "4", "8Gi")
 		n.Status.Allocatable[corev1.ResourcePods] = resource.MustParse("9")
 		c.Nodes = append(c.Nodes, n)
 	}
@@ -40,7 +42,7 @@ func drawCluster(t *rapid.T) Cluster {
 	return c
 }
 
-func drawWorkload(t *rapid.T, c *Cluster, name string) {
+func drawWorkload(t *rapid.T, c *terms.Cluster, name string) {
 	self := &metav1.LabelSelector{MatchLabels: map[string]string{"app": name}}
 	other := &metav1.LabelSelector{MatchLabels: map[string]string{"app": "w0"}}
 	key := rapid.SampledFrom([]string{corev1.LabelTopologyZone, corev1.LabelHostname}).Draw(t, "key")
@@ -48,9 +50,9 @@ func drawWorkload(t *rapid.T, c *Cluster, name string) {
 		return []corev1.PodAffinityTerm{{TopologyKey: key, LabelSelector: whom}}
 	}
 	rule := rapid.SampledFrom([]string{"none", "none", "spread", "apart", "together", "away", "near", "selector", "port", "volume"}).Draw(t, "rule")
-	size := asks(rapid.SampledFrom([]string{"100m", "700m", "1500m"}).Draw(t, "cpu"), rapid.SampledFrom([]string{"128Mi", "1Gi", "3Gi"}).Draw(t, "memory"))
+	size := roitest.Asks(rapid.SampledFrom([]string{"100m", "700m", "1500m"}).Draw(t, "cpu"), rapid.SampledFrom([]string{"128Mi", "1Gi", "3Gi"}).Draw(t, "memory"))
 	for i := range rapid.IntRange(1, 6).Draw(t, "replicas") {
-		p := meshed(name, i, fmt.Sprintf("n%d", i%6), "100m", "128Mi", NoSidecar)
+		p := roitest.Meshed(name, i, fmt.Sprintf("n%d", i%6), "100m", "128Mi", terms.NoSidecar)
 		p.Object.Spec.Containers[0].Resources = size
 		spec := &p.Object.Spec
 		switch rule {
@@ -94,7 +96,7 @@ func (p placed) domain(key string) string {
 func TestReplaceNeverPlacesAPodWhereItsRulesForbid(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := drawCluster(t)
-		r := newReplacement(c, Change{})
+		r := newReplacement(c, terms.Change{})
 		seed := rapid.Uint64().Draw(t, "order")
 		r.shuffle(seed)
 		out := r.pack(seed)
@@ -132,10 +134,10 @@ func TestReplaceNeverPlacesAPodWhereItsRulesForbid(t *testing.T) {
 
 // checkNode checks what the pods of one node share.
 func checkNode(t *rapid.T, host string, pods []*corev1.Pod) {
-	var use Resources
+	var use terms.Resources
 	ports := map[int32]bool{}
 	for _, pod := range pods {
-		use = use.Plus(Requests(pod))
+		use = use.Plus(terms.Requests(pod))
 		for _, port := range pod.Spec.Containers[0].Ports {
 			if ports[port.HostPort] {
 				t.Fatalf("%s: host port %d is taken twice", host, port.HostPort)
@@ -220,19 +222,19 @@ func TestReplaceSettlesZones(t *testing.T) {
 		"pods near pods whose node others drew to a zone":               {map[string]*corev1.Affinity{"web": nil, "quorum": apart("quorum"), "cache": near("web")}, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cluster := Cluster{Nodes: []*corev1.Node{node("n0", "a", "8", "32Gi"), node("n1", "b", "8", "32Gi"), node("n2", "c", "8", "32Gi")}}
+			cluster := terms.Cluster{Nodes: []*corev1.Node{roitest.Node("n0", "a", "8", "32Gi"), roitest.Node("n1", "b", "8", "32Gi"), roitest.Node("n2", "c", "8", "32Gi")}}
 			for w, affinity := range c.affinity {
 				for i := range 3 {
 					cpu := "100m"
 					if w == "web" {
 						cpu = "200m" // it is placed first
 					}
-					p := meshed(w, i, fmt.Sprintf("n%d", i), cpu, "128Mi", NoSidecar)
+					p := roitest.Meshed(w, i, fmt.Sprintf("n%d", i), cpu, "128Mi", terms.NoSidecar)
 					p.Object.Spec.Affinity = affinity
 					cluster.Pods = append(cluster.Pods, p)
 				}
 			}
-			if out := Replace(cluster, Change{}); out.Nodes != c.nodes || len(out.Unplaced) != 0 {
+			if out := Replace(cluster, terms.Change{}); out.Nodes != c.nodes || len(out.Unplaced) != 0 {
 				t.Errorf("%d nodes, unplaced %v; want %d and none", out.Nodes, out.Unplaced, c.nodes)
 			}
 		})
@@ -240,76 +242,76 @@ func TestReplaceSettlesZones(t *testing.T) {
 }
 
 func TestReplaceKeepsPodsWithTheirVolumes(t *testing.T) {
-	three := func() Cluster { // three zones; all pods fit one node
-		c := Cluster{Nodes: []*corev1.Node{node("n0", "a", "8", "32Gi"), node("n1", "b", "8", "32Gi"), node("n2", "c", "8", "32Gi")}}
+	three := func() terms.Cluster { // three zones; all pods fit one node
+		c := terms.Cluster{Nodes: []*corev1.Node{roitest.Node("n0", "a", "8", "32Gi"), roitest.Node("n1", "b", "8", "32Gi"), roitest.Node("n2", "c", "8", "32Gi")}}
 		for i := range 3 {
 			c.Nodes[i].Labels["topology.ebs.csi.aws.com/zone"] = testZones[i]
-			c.Pods = append(c.Pods, meshed("db", i, fmt.Sprintf("n%d", i), "100m", "128Mi", NoSidecar))
+			c.Pods = append(c.Pods, roitest.Meshed("db", i, fmt.Sprintf("n%d", i), "100m", "128Mi", terms.NoSidecar))
 			c.Pods[i].Object.Spec.Volumes = claimed(c.Pods[i].Object.Name)
 		}
 		return c
 	}
-	bind := func(c *Cluster, key string, values ...string) {
+	bind := func(c *terms.Cluster, key string, values ...string) {
 		for i, v := range values {
 			claim, pv := zonal(c.Pods[i].Object.Name, key, v)
 			c.Claims, c.Volumes = append(c.Claims, claim), append(c.Volumes, pv)
 		}
 	}
 	for name, test := range map[string]struct {
-		make                    func(c *Cluster)
+		make                    func(c *terms.Cluster)
 		nodes, unknown, blocked int
 	}{
-		"volumes in three zones need a node in each":                      {func(c *Cluster) { bind(c, corev1.LabelTopologyZone, "a", "b", "c") }, 3, 0, 3},
-		"volumes in one zone need one node, wherever the pods run":        {func(c *Cluster) { bind(c, corev1.LabelTopologyZone, "b", "b", "b") }, 1, 0, 0},
-		"a driver's own zone label":                                       {func(c *Cluster) { bind(c, "topology.ebs.csi.aws.com/zone", "a", "a", "c") }, 2, 0, 0},
-		"a volume on a node's disk keeps that node":                       {func(c *Cluster) { bind(c, corev1.LabelHostname, "n0", "n1", "n2") }, 3, 0, 3},
-		"volumes that were not read keep pods in their zone":              {func(*Cluster) {}, 3, 3, 3},
-		"a claim without its volume keeps its pod in the zone":            {func(c *Cluster) { bind(c, corev1.LabelTopologyZone, "a", "a", "a"); c.Volumes = c.Volumes[:2] }, 2, 1, 0},
-		"a volume for any zone, such as a file share, restricts nothing":  {func(c *Cluster) { bind(c, "x", "", "", ""); shared(c) }, 1, 0, 0},
-		"a claim that waits for its first consumer restricts nothing":     {func(c *Cluster) { bind(c, "x", "", "", ""); unbind(c) }, 1, 0, 0},
-		"an ephemeral volume's claim is called after pod and volume":      {func(c *Cluster) { ephemeral(c); bindEphemeral(c, "c") }, 1, 0, 0},
-		"an old volume has its zone in a label":                           {func(c *Cluster) { bind(c, "x", "", "", ""); shared(c); label(c, "a", "b", "c") }, 3, 0, 3},
-		"an old volume in two zones has both in a label, the rest follow": {func(c *Cluster) { bind(c, "x", "", "", ""); shared(c); label(c, "a__b", "b__c", "b") }, 1, 0, 0},
+		"volumes in three zones need a node in each":                      {func(c *terms.Cluster) { bind(c, corev1.LabelTopologyZone, "a", "b", "c") }, 3, 0, 3},
+		"volumes in one zone need one node, wherever the pods run":        {func(c *terms.Cluster) { bind(c, corev1.LabelTopologyZone, "b", "b", "b") }, 1, 0, 0},
+		"a driver's own zone label":                                       {func(c *terms.Cluster) { bind(c, "topology.ebs.csi.aws.com/zone", "a", "a", "c") }, 2, 0, 0},
+		"a volume on a node's disk keeps that node":                       {func(c *terms.Cluster) { bind(c, corev1.LabelHostname, "n0", "n1", "n2") }, 3, 0, 3},
+		"volumes that were not read keep pods in their zone":              {func(*terms.Cluster) {}, 3, 3, 3},
+		"a claim without its volume keeps its pod in the zone":            {func(c *terms.Cluster) { bind(c, corev1.LabelTopologyZone, "a", "a", "a"); c.Volumes = c.Volumes[:2] }, 2, 1, 0},
+		"a volume for any zone, such as a file share, restricts nothing":  {func(c *terms.Cluster) { bind(c, "x", "", "", ""); shared(c) }, 1, 0, 0},
+		"a claim that waits for its first consumer restricts nothing":     {func(c *terms.Cluster) { bind(c, "x", "", "", ""); unbind(c) }, 1, 0, 0},
+		"an ephemeral volume's claim is called after pod and volume":      {func(c *terms.Cluster) { ephemeral(c); bindEphemeral(c, "c") }, 1, 0, 0},
+		"an old volume has its zone in a label":                           {func(c *terms.Cluster) { bind(c, "x", "", "", ""); shared(c); label(c, "a", "b", "c") }, 3, 0, 3},
+		"an old volume in two zones has both in a label, the rest follow": {func(c *terms.Cluster) { bind(c, "x", "", "", ""); shared(c); label(c, "a__b", "b__c", "b") }, 1, 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := three()
 			test.make(&c)
-			out := Replace(c, Change{})
+			out := Replace(c, terms.Change{})
 			if out.Nodes != test.nodes || out.VolumesUnknown != test.unknown {
 				t.Errorf("%d nodes and %d pods with unknown volumes, want %d and %d (unplaced %v)", out.Nodes, out.VolumesUnknown, test.nodes, test.unknown, out.Unplaced)
 			}
-			if d := Drain(c, Change{}); test.blocked > 0 && len(d.Removed) != 0 {
+			if d := Drain(c, terms.Change{}); test.blocked > 0 && len(d.Removed) != 0 {
 				t.Errorf("drain removes %v although each volume is tied to its place", d.Removed)
 			}
 		})
 	}
 }
 
-func shared(c *Cluster) {
+func shared(c *terms.Cluster) {
 	for _, pv := range c.Volumes {
 		pv.Spec.NodeAffinity = nil
 	}
 }
 
-func unbind(c *Cluster) {
+func unbind(c *terms.Cluster) {
 	for _, pvc := range c.Claims {
 		pvc.Spec.VolumeName = ""
 	}
 }
 
-func label(c *Cluster, zones ...string) {
+func label(c *terms.Cluster, zones ...string) {
 	for i, pv := range c.Volumes {
 		pv.Labels = map[string]string{corev1.LabelFailureDomainBetaZone: zones[i]}
 	}
 }
 
-func ephemeral(c *Cluster) {
+func ephemeral(c *terms.Cluster) {
 	for _, p := range c.Pods {
 		p.Object.Spec.Volumes = []corev1.Volume{{Name: "scratch", VolumeSource: corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{}}}}
 	}
 }
 
-func bindEphemeral(c *Cluster, zone string) {
+func bindEphemeral(c *terms.Cluster, zone string) {
 	for _, p := range c.Pods {
 		claim, pv := zonal(p.Object.Name+"-scratch", corev1.LabelTopologyZone, zone)
 		c.Claims, c.Volumes = append(c.Claims, claim), append(c.Volumes, pv)
@@ -324,7 +326,7 @@ func TestFreedRequestsRarelyNeedMoreNodes(t *testing.T) {
 	more := 0
 	for seed := range uint64(sample) {
 		c, change := shrinking(rand.New(rand.NewPCG(seed, 1)))
-		before, after := Replace(c, Change{}), Replace(c, change)
+		before, after := Replace(c, terms.Change{}), Replace(c, change)
 		if after.Nodes > before.Nodes {
 			more++
 		}
@@ -338,20 +340,20 @@ func TestFreedRequestsRarelyNeedMoreNodes(t *testing.T) {
 }
 
 // shrinking is a cluster without rules and a change that only takes sidecars away.
-func shrinking(rng *rand.Rand) (Cluster, Change) {
+func shrinking(rng *rand.Rand) (terms.Cluster, terms.Change) {
 	pick := func(of ...string) string { return of[rng.IntN(len(of))] }
-	var c Cluster
+	var c terms.Cluster
 	for i := range 3 {
-		c.Nodes = append(c.Nodes, node(fmt.Sprintf("n%d", i), testZones[i], "4", "16Gi"))
+		c.Nodes = append(c.Nodes, roitest.Node(fmt.Sprintf("n%d", i), testZones[i], "4", "16Gi"))
 	}
-	change := Change{Leaves: map[string]bool{}}
+	change := terms.Change{Leaves: map[string]bool{}}
 	for w := range 1 + rng.IntN(15) {
 		cpu, mem := pick("50m", "250m", "500m", "900m", "1300m", "2"), pick("128Mi", "512Mi", "1Gi", "3Gi")
-		kind := []Sidecar{NoSidecar, Classic, Native}[rng.IntN(3)]
+		kind := []terms.Sidecar{terms.NoSidecar, terms.Classic, terms.Native}[rng.IntN(3)]
 		leaves := rng.IntN(2) == 0
 		for i := range 1 + rng.IntN(15) {
-			p := meshed(fmt.Sprintf("w%d", w), i, fmt.Sprintf("n%d", i%3), cpu, mem, kind)
-			if kind != NoSidecar && leaves {
+			p := roitest.Meshed(fmt.Sprintf("w%d", w), i, fmt.Sprintf("n%d", i%3), cpu, mem, kind)
+			if kind != terms.NoSidecar && leaves {
 				change.Leaves[p.Workload] = true
 			}
 			c.Pods = append(c.Pods, p)

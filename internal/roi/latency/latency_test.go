@@ -1,32 +1,25 @@
-package roi
+package latency
 
 import (
-	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/sidestep-mesh/sidestep/internal/roi/roitest"
 )
 
-var start = time.Date(2026, 8, 3, 0, 0, 0, 0, time.UTC)
+var start = roitest.Start
 
-// hours makes hourly latency with a daily rhythm and noise that resembles the hour before by phi.
 func hours(rng *rand.Rand, n int, base, sd, phi float64, shiftAt int, shift float64) []Hourly {
-	out := make([]Hourly, n)
-	noise := 0.0
-	for i := range out {
-		noise = phi*noise + math.Sqrt(1-phi*phi)*rng.NormFloat64()*sd
-		v := base + 5*math.Sin(2*math.Pi*float64(i)/24) + noise
-		if i >= shiftAt {
-			v += shift
-		}
-		out[i] = Hourly{T: start.Add(time.Duration(i+1) * time.Hour).Unix(), V: v}
-	}
-	return out
+	return hourly(roitest.Hours(rng, n, base, sd, phi, shiftAt, shift))
 }
 
-func flat(n int, v float64) []Hourly {
-	out := make([]Hourly, n)
-	for i := range out {
+func flat(n int, v float64) []Hourly { return hourly(roitest.Flat(n, v)) }
+
+// hourly gives each value the end of its hour.
+func hourly(values []float64) []Hourly {
+	out := make([]Hourly, len(values))
+	for i, v := range values {
 		out[i] = Hourly{T: start.Add(time.Duration(i+1) * time.Hour).Unix(), V: v}
 	}
 	return out
