@@ -15,7 +15,7 @@ func All() []Rule {
 		zoneAwareLB, upstreamProxyProtocol, connectionBalancing, istioMutual,
 		registryOnly, sidecarEgress, sidecarListener, sidecarIngress, inboundPool, exportTo, tlsOrigination,
 		egressWildcard, egressWildcardOld,
-		envoyFilter, rateLimit, wasmPlugin, trafficExtension, envoyFilterAtWaypoint,
+		envoyFilter, rateLimit, wasmPlugin, trafficExtension, envoyFilterAtWaypoint, clientExtension,
 		tracing, httpMetrics, accessLog, meshTelemetry, requestMetrics, autoscalingMetrics, mergedMetrics,
 		tuning, proxyConfig, discoveryAddress, proxyImage, injectTemplates, proxyOverrides, bootstrapOverride,
 		userVolume, interceptionMode, trafficExclusion, excludeInterfaces, kubevirtInterfaces,

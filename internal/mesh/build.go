@@ -31,6 +31,12 @@ type builder struct {
 	boundServices                    map[Ref][]*Service
 	boundWorkloads, gatewayWorkloads map[Ref][]*Workload
 	namespaceUses                    map[string][]Use
+
+	// versions are those of sidecars here, made at first use; versionsKnown tells that none is missing.
+	versions      []string
+	versionsKnown bool
+	// subsets are those that some route names, made at first use.
+	subsets map[subsetName]bool
 }
 
 // Build derives every fact of a snapshot. It never fails: what cannot be read is listed in

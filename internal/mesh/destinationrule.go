@@ -36,6 +36,9 @@ func (b *builder) destinationRuleFeatures(r *Policy, o *networkingv1.Destination
 	}
 	trafficPolicyFeatures(&g, "spec.trafficPolicy", o.Spec.GetTrafficPolicy(), external)
 	for i, s := range o.Spec.GetSubsets() {
+		if !b.namesSubset(o.Spec.GetHost(), s.GetName()) {
+			continue
+		}
 		path := fmt.Sprintf("spec.subsets[%d]", i)
 		g.see(Subsets, Inbound, path, s.GetName())
 		trafficPolicyFeatures(&g, path+".trafficPolicy", s.GetTrafficPolicy(), external)

@@ -2,30 +2,35 @@ package mesh
 
 import (
 	"fmt"
-	"strings"
 
-	apinetworking "istio.io/api/networking/v1alpha3"
-	networkingv1alpha3 "istio.io/client-go/pkg/apis/networking/v1alpha3"
+	apitelemetry "istio.io/api/telemetry/v1alpha1"
+	apitype "istio.io/api/type/v1beta1"
 	telemetryv1 "istio.io/client-go/pkg/apis/telemetry/v1"
-
-	"google.golang.org/protobuf/types/known/structpb"
 )
 
-// telemetryFeatures reads what a Telemetry turns on or changes.
+// telemetryFeatures reads what a Telemetry asks for. What only switches something off asks for nothing:
+// neither ztunnel nor a missing waypoint brings it back (pilot/pkg/model/telemetry.go).
 func telemetryFeatures(p *Policy, o *telemetryv1.Telemetry) []found {
 	g := gather{object: p.Ref}
-	for i := range o.Spec.GetTracing() {
-		g.see(Tracing, Both, fmt.Sprintf("spec.tracing[%d]", i), "")
+	for i, t := range o.Spec.GetTracing() {
+		if t != nil && !t.GetDisableSpanReporting().GetValue() {
+			g.see(Tracing, Both, fmt.Sprintf("spec.tracing[%d]", i), "")
+		}
 	}
 	for i, m := range o.Spec.GetMetrics() {
+		field := fmt.Sprintf("spec.metrics[%d]", i)
 		if len(m.GetOverrides()) > 0 {
-			g.see(HTTPMetrics, Both, fmt.Sprintf("spec.metrics[%d].overrides", i), "")
-		} else {
-			g.see(HTTPMetrics, Both, fmt.Sprintf("spec.metrics[%d]", i), "")
+			field += ".overrides"
+		}
+		if m != nil && !onlyLess(m) {
+			g.see(HTTPMetrics, Both, field, "")
 		}
 	}
 	for i, l := range o.Spec.GetAccessLogging() {
 		field := fmt.Sprintf("spec.accessLogging[%d]", i)
+		if l == nil || l.GetDisabled().GetValue() {
+			continue
+		}
 		if l.GetFilter() != nil {
 			field += ".filter.expression"
 		}
@@ -34,63 +39,51 @@ func telemetryFeatures(p *Policy, o *telemetryv1.Telemetry) []found {
 	return g.list
 }
 
-// authzFilters are parts of the names of Envoy's filters that decide who may do what.
-var authzFilters = []string{"rbac", "ext_authz", "jwt_authn"}
-
-// envoyFilterFeatures reads which sidecars' configuration an EnvoyFilter patches. Patches for gateways
-// only do not concern a workload.
-func envoyFilterFeatures(p *Policy, o *networkingv1alpha3.EnvoyFilter) []found {
-	g := gather{object: p.Ref}
-	for i, c := range o.Spec.GetConfigPatches() {
-		side := Both
-		switch c.GetMatch().GetContext() {
-		case apinetworking.EnvoyFilter_GATEWAY, apinetworking.EnvoyFilter_WAYPOINT:
+// onlyLess reports whether an entry's overrides do no more than switch metrics off or take tags away.
+func onlyLess(m *apitelemetry.Metrics) bool {
+	for _, o := range m.GetOverrides() {
+		if o.GetDisabled().GetValue() {
 			continue
-		case apinetworking.EnvoyFilter_SIDECAR_INBOUND:
-			side = Inbound
-		case apinetworking.EnvoyFilter_SIDECAR_OUTBOUND:
-			side = Outbound
 		}
-		path := fmt.Sprintf("spec.configPatches[%d]", i)
-		g.see(EnvoyFilter, side, path+".applyTo", c.GetApplyTo().String())
-		words := structWords(c.GetPatch().GetValue())
-		if strings.Contains(words, "ratelimit") || strings.Contains(words, "rate_limit") {
-			g.see(RateLimit, side, path+".patch.value", "")
+		if len(o.GetTagOverrides()) == 0 {
+			return false // it switches something on, or on again
 		}
-		for _, filter := range authzFilters {
-			p.PatchesAuthz = p.PatchesAuthz || strings.Contains(words, filter)
-		}
-		if strings.Contains(words, xfccHeader) || strings.Contains(words, "forward_client_cert") {
-			g.see(ForwardedClientCert, side, path+".patch.value", "")
-		}
-	}
-	return g.list
-}
-
-// structWords joins the keys and strings of a patch in lower case, to look for names in it.
-func structWords(s *structpb.Struct) string {
-	var b strings.Builder
-	var walk func(v *structpb.Value)
-	walkStruct := func(s *structpb.Struct) {
-		for k, v := range s.GetFields() {
-			b.WriteString(strings.ToLower(k))
-			b.WriteByte('\n')
-			walk(v)
-		}
-	}
-	walk = func(v *structpb.Value) {
-		switch k := v.GetKind().(type) {
-		case *structpb.Value_StringValue:
-			b.WriteString(strings.ToLower(k.StringValue))
-			b.WriteByte('\n')
-		case *structpb.Value_StructValue:
-			walkStruct(k.StructValue)
-		case *structpb.Value_ListValue:
-			for _, e := range k.ListValue.GetValues() {
-				walk(e)
+		for _, t := range o.GetTagOverrides() {
+			if t.GetOperation() != apitelemetry.MetricsOverrides_TagOverride_REMOVE {
+				return false
 			}
 		}
 	}
-	walkStruct(s)
-	return b.String()
+	return len(m.GetOverrides()) > 0
+}
+
+// selectsMode is the match of a WasmPlugin or TrafficExtension.
+type selectsMode interface {
+	GetMode() apitype.WorkloadMode
+}
+
+// extensionFeatures reads on which calls an extension acts. A match that names the client's side, alone or
+// with the server's, acts on calls that the workload makes: only a sidecar's outbound listeners count as CLIENT,
+// and those of a waypoint as SERVER (pilot/pkg/model/extensions.go matchMode; networking/core/listener_waypoint.go).
+// Without a match, or with one that gives no mode, an extension acts on both sides by default; what it is
+// there for is then taken to be the calls that the workload receives, as the migration guide does.
+func extensionFeatures[M selectsMode](f Feature, p *Policy, field, value string, match []M) []found {
+	g := gather{object: p.Ref}
+	server := len(match) == 0
+	for i, m := range match {
+		at := fmt.Sprintf("spec.match[%d].mode", i)
+		switch mode := m.GetMode(); mode {
+		case apitype.WorkloadMode_CLIENT:
+			g.see(ClientExtension, Outbound, at, mode.String())
+		case apitype.WorkloadMode_CLIENT_AND_SERVER:
+			g.see(ClientExtension, Outbound, at, mode.String())
+			server = true
+		default:
+			server = true
+		}
+	}
+	if server {
+		g.see(f, Both, field, value)
+	}
+	return g.list
 }

@@ -104,7 +104,7 @@ const (
 	ZoneAwareLB Feature = "zone-aware-lb"
 	// TrafficDistribution: spec.trafficDistribution or the annotation of that name; ztunnel honours it.
 	TrafficDistribution Feature = "traffic-distribution"
-	// Subsets: DestinationRule subsets that a route refers to, or any declared.
+	// Subsets: DestinationRule subsets that a route refers to, and the routes that do.
 	Subsets Feature = "subsets"
 	// ClientDestinationRule: a DestinationRule with workloadSelector: it acts for the clients it selects,
 	// which ambient mode has no counterpart for. Side is Outbound, on those clients.
@@ -125,6 +125,9 @@ const (
 	WasmPlugin Feature = "wasm-plugin"
 	// TrafficExtension: a TrafficExtension (Lua or Wasm, 1.30) without targetRefs.
 	TrafficExtension Feature = "traffic-extension"
+	// ClientExtension: a WasmPlugin or TrafficExtension whose match names the client's side (mode CLIENT, or
+	// CLIENT_AND_SERVER), so that it acts on the calls that the workload makes. Side is Outbound.
+	ClientExtension Feature = "client-extension"
 	// Tracing: tracing configured by a Telemetry. What mesh configuration turns on for every proxy is
 	// Settings.DefaultTracing, and DefaultAccessLog for access logs.
 	Tracing Feature = "tracing"
@@ -260,7 +263,7 @@ func Features() []Feature {
 		ConnectionPool, OutlierDetection, ClientTLS, ExplicitIstioMutual, LoadBalancing, ConsistentHash,
 		LocalityLB, ZoneAwareLB, TrafficDistribution, Subsets, ClientDestinationRule, ClientNamespaceRule,
 		UpstreamProxyProtocol,
-		EnvoyFilter, RateLimit, WasmPlugin, TrafficExtension, Tracing, HTTPMetrics, AccessLogging, ProxyConfigResource,
+		EnvoyFilter, RateLimit, WasmPlugin, TrafficExtension, ClientExtension, Tracing, HTTPMetrics, AccessLogging, ProxyConfigResource,
 		SidecarEgress, SidecarListener, SidecarIngress, SidecarConnectionPool, RegistryOnly, ExportTo,
 		EgressServiceEntry, TLSOrigination, EgressWildcard,
 		OpaqueTCP, UndeclaredProtocol, UDPPort, HeadlessService, NoService, HostNetworkPod, RunToCompletion,

@@ -55,19 +55,17 @@ func (b *builder) attachPolicies() {
 	}
 	for _, o := range snapshot.All[*extensionsv1alpha1.WasmPlugin](b.snap) {
 		p := b.newPolicy(kindWasmPlugin, o)
-		g := gather{object: p.Ref}
-		g.see(WasmPlugin, Both, "spec.url", o.Spec.GetUrl())
-		b.attachPolicy(p, attachment{selector: o.Spec.GetSelector().GetMatchLabels(), refs: targetRefs(&o.Spec)}, g.list)
+		features := extensionFeatures(WasmPlugin, p, "spec.url", o.Spec.GetUrl(), o.Spec.GetMatch())
+		b.attachPolicy(p, attachment{selector: o.Spec.GetSelector().GetMatchLabels(), refs: targetRefs(&o.Spec)}, features)
 	}
 	for _, o := range snapshot.All[*extensionsv1alpha1.TrafficExtension](b.snap) {
 		p := b.newPolicy(kindTrafficExtension, o)
-		g := gather{object: p.Ref}
-		g.see(TrafficExtension, Both, "spec", "")
-		b.attachPolicy(p, attachment{selector: o.Spec.GetSelector().GetMatchLabels(), refs: o.Spec.GetTargetRefs()}, g.list)
+		features := extensionFeatures(TrafficExtension, p, "spec", "", o.Spec.GetMatch())
+		b.attachPolicy(p, attachment{selector: o.Spec.GetSelector().GetMatchLabels(), refs: o.Spec.GetTargetRefs()}, features)
 	}
 	for _, o := range snapshot.All[*networkingv1alpha3.EnvoyFilter](b.snap) {
 		p := b.newPolicy(kindEnvoyFilter, o)
-		b.attachPolicy(p, attachment{selector: o.Spec.GetWorkloadSelector().GetLabels(), refs: o.Spec.GetTargetRefs()}, envoyFilterFeatures(p, o))
+		b.attachPolicy(p, attachment{selector: o.Spec.GetWorkloadSelector().GetLabels(), refs: o.Spec.GetTargetRefs()}, b.envoyFilterFeatures(p, o))
 	}
 	for _, o := range snapshot.All[*networkingv1beta1.ProxyConfig](b.snap) {
 		p := b.newPolicy(kindProxyConfig, o)
