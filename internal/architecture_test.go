@@ -20,7 +20,7 @@ const module = "github.com/sidestep-mesh/sidestep/"
 
 // pure packages compute: no clock, no network, no process, no goroutine. Time, randomness and files
 // arrive as arguments.
-var pure = []string{"snapshot", "authz", "mesh", "audit", "plan", "verify", "migrate", "metric", "roi", "demo"}
+var pure = []string{"snapshot", "authz", "mesh", "audit", "plan", "verify", "migrate", "metric", "roi", "demo", "assertion"}
 
 // impureImports are what a pure package must not import; a trailing slash covers the packages below.
 var impureImports = []string{
@@ -41,6 +41,7 @@ var impureCalls = map[string][]string{
 var mayImport = map[string][]string{
 	"snapshot":   {},
 	"authz":      {},
+	"assertion":  {"authz"},
 	"metric":     {},
 	"roi":        {},
 	"mesh":       {"snapshot", "authz"},
@@ -49,7 +50,7 @@ var mayImport = map[string][]string{
 	"verify":     {"mesh", "metric"},
 	"migrate":    {"plan", "verify"},
 	"demo":       {"snapshot"},
-	"report":     {"audit", "authz", "plan", "migrate", "roi", "mesh"},
+	"report":     {"assertion", "audit", "authz", "plan", "migrate", "roi", "mesh"},
 	"live":       {"snapshot", "authz", "mesh", "audit", "plan", "verify", "migrate", "metric", "roi"},
 	"cli":        {"*"},
 	"controller": {"*"},
