@@ -174,7 +174,7 @@ func Summarize(results []WorkloadResult) Summary {
 // add counts one workload.
 func (s *Summary) add(w *mesh.Workload, verdict Verdict) {
 	s.ByVerdict[verdict]++
-	n := sidecars(w)
+	n := Sidecars(w)
 	if n == 0 {
 		return
 	}
@@ -195,9 +195,9 @@ func (s *Summary) add(w *mesh.Workload, verdict Verdict) {
 	}
 }
 
-// sidecars is the number of a workload's pods that have a sidecar: live ones, or the replicas wanted where
+// Sidecars is the number of a workload's pods that have a sidecar: live ones, or the replicas wanted where
 // the input has no pods.
-func sidecars(w *mesh.Workload) int {
+func Sidecars(w *mesh.Workload) int {
 	if w.Proxy.Kind == mesh.NoSidecar {
 		return 0
 	}

@@ -13,20 +13,30 @@ import (
 	"github.com/sidestep-mesh/sidestep/internal/report"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/labels"
 )
 
 var auditFormats = []string{"text", "json", "sarif", "markdown", "html"}
 
 // auditFlags say how an audit is shown.
 type auditFlags struct {
-	output string
-	wide   bool
+	output             string
+	wide, list         bool
+	only, codes        []string
+	selector, severity string
 	audit.Options
 }
 
 func (f *auditFlags) register(c *cobra.Command) {
 	flags := c.Flags()
 	outputFlag(c, &f.output, auditFormats...)
+	flags.BoolVar(&f.list, "list", false, "show one line for each workload, and every code, instead of the first screen")
+	flags.StringSliceVar(&f.only, "only", nil, "list workloads of this `VERDICT` only: ambient, waypoint, sidecar or none; repeatable")
+	flags.StringSliceVar(&f.codes, "code", nil, "list workloads with this `CODE` only; repeatable")
+	flags.StringVar(&f.severity, "severity", "", "list workloads with a finding of at least this `SEVERITY` only, today or if just moved: error, warning or info")
+	flags.StringVarP(&f.selector, "selector", "l", "", "list workloads whose pods have these labels only, as in kubectl: `key=value,...`")
+	completeWith(c, "only", verdictWords...)
+	completeWith(c, "severity", "error", "warning", "info")
 	flags.BoolVar(&f.wide, "wide", false, "show every finding of every workload, with evidence and the way out")
 	flags.IntVar(&f.HighScaleReplicas, "high-scale", audit.DefaultHighScaleReplicas, "`PODS` from which a workload that keeps its sidecars is named in the summary")
 }
@@ -38,7 +48,44 @@ func (f *auditFlags) check() error {
 	if f.HighScaleReplicas < 1 {
 		return fmt.Errorf("--high-scale %d: must be at least 1", f.HighScaleReplicas)
 	}
-	return nil
+	_, err := f.filter(nil)
+	return err
+}
+
+// verdictWords are the values of --only.
+var verdictWords = []string{"ambient", "waypoint", "sidecar", "none"}
+
+// filter says which workloads are shown.
+func (f *auditFlags) filter(namespaces []string) (report.Filter, error) {
+	out := report.Filter{Namespaces: namespaces, Verdicts: f.only, Severity: f.severity}
+	for _, v := range f.only {
+		if !slices.Contains(verdictWords, v) {
+			return out, fmt.Errorf("--only %s: not a verdict; use %s", v, orList(verdictWords))
+		}
+	}
+	for _, code := range f.codes {
+		rule, known := audit.Explain(strings.ToUpper(code))
+		if !known {
+			return out, fmt.Errorf("--code %s: no rule has this code; see docs/rules.md", code)
+		}
+		out.Codes = append(out.Codes, rule.Code)
+	}
+	if f.severity != "" && !slices.Contains([]string{"error", "warning", "info"}, f.severity) {
+		return out, fmt.Errorf("--severity %s: use error, warning or info", f.severity)
+	}
+	if f.selector != "" {
+		selector, err := labels.Parse(f.selector)
+		if err != nil {
+			return out, fmt.Errorf("-l %s: %w", f.selector, err)
+		}
+		out.Selector = selector
+	}
+	return out, nil
+}
+
+// lists reports whether the flags ask for workloads one by one.
+func (f *auditFlags) lists(namespaces []string) bool {
+	return f.list || f.wide || len(namespaces)+len(f.only)+len(f.codes) > 0 || f.severity != "" || f.selector != ""
 }
 
 func newAuditCommand(env *Env) *cobra.Command {
@@ -70,10 +117,11 @@ Exit codes:
 			if err := errors.Join(show.check(), checkFailOn(failOn)); err != nil {
 				return err
 			}
-			r, err := runAudit(c.Context(), env, &in, show.Options)
+			r, err := runAudit(c.Context(), env, &in, &show)
 			if err != nil {
 				return err
 			}
+			show.list = show.lists(in.namespaces)
 			if err := writeAudit(env, r, &show); err != nil {
 				return err
 			}
@@ -101,21 +149,30 @@ func checkFailOn(severity string) error {
 }
 
 // runAudit reads the input and audits it.
-func runAudit(ctx context.Context, env *Env, in *inputFlags, options audit.Options) (*report.AuditReport, error) {
+func runAudit(ctx context.Context, env *Env, in *inputFlags, show *auditFlags) (*report.AuditReport, error) {
+	filter, err := show.filter(in.namespaces)
+	if err != nil {
+		return nil, err
+	}
 	snap, err := in.load(ctx, env)
 	if err != nil {
 		return nil, err
 	}
-	r := auditSnapshot(snap, options, in.keep)
-	if len(r.Workloads) == 0 {
+	r := auditSnapshot(snap, show.Options, env.provenance(in.source(env)), filter)
+	if len(r.Workloads) == 0 && !show.narrows() {
 		return nil, nothingToAudit(snap, in)
 	}
 	return r, nil
 }
 
-func auditSnapshot(snap *snapshot.Snapshot, options audit.Options, keep func(string) bool) *report.AuditReport {
+// narrows reports whether flags beside the namespace pick workloads: then to find none is an answer.
+func (f *auditFlags) narrows() bool {
+	return len(f.only)+len(f.codes) > 0 || f.severity != "" || f.selector != ""
+}
+
+func auditSnapshot(snap *snapshot.Snapshot, options audit.Options, from report.Provenance, filter report.Filter) *report.AuditReport {
 	m := mesh.Build(snap)
-	return report.NewAudit(m, audit.Run(m, options), options, keep)
+	return report.NewAudit(m, audit.Run(m, options), options, from, filter)
 }
 
 func nothingToAudit(snap *snapshot.Snapshot, in *inputFlags) error {
@@ -128,7 +185,11 @@ func nothingToAudit(snap *snapshot.Snapshot, in *inputFlags) error {
 func writeAudit(env *Env, r *report.AuditReport, show *auditFlags) error {
 	render := map[string]func(io.Writer) error{
 		"text": func(w io.Writer) error {
-			return r.Text(w, report.TextOptions{Wide: show.wide, Colour: env.Colour()})
+			text := report.TextOptions{Wide: show.wide, Colour: env.Colour(), Command: programName(env)}
+			if show.list || show.wide {
+				return r.Text(w, text)
+			}
+			return r.Screen(w, text)
 		},
 		"json":     r.JSON,
 		"sarif":    func(w io.Writer) error { return r.SARIF(w, Version()) },

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/sidestep-mesh/sidestep/internal/audit"
 	"github.com/sidestep-mesh/sidestep/internal/demo"
 	"github.com/sidestep-mesh/sidestep/internal/report"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
@@ -32,11 +31,11 @@ instead, to try the other commands on.`,
 			if out != "" {
 				return writeDemo(env, out)
 			}
-			in := inputFlags{namespaces: namespaces}
-			r, err := auditDemo(show.Options, in.keep)
+			r, err := auditDemo(env, &show, namespaces)
 			if err != nil {
 				return err
 			}
+			show.list = show.lists(namespaces)
 			if err := writeAudit(env, r, &show); err != nil {
 				return err
 			}
@@ -61,12 +60,16 @@ func demoSnapshot() *snapshot.Snapshot {
 	return manifest.LoadWith(manifest.Options{Each: onEveryCore}, inputs...)
 }
 
-func auditDemo(options audit.Options, keep func(string) bool) (*report.AuditReport, error) {
+func auditDemo(env *Env, show *auditFlags, namespaces []string) (*report.AuditReport, error) {
+	filter, err := show.filter(namespaces)
+	if err != nil {
+		return nil, err
+	}
 	snap := demoSnapshot()
 	if problems := snap.Problems(); len(problems) > 0 {
 		return nil, fmt.Errorf("the sample mesh is damaged: %s", problems[0])
 	}
-	return auditSnapshot(snap, options, keep), nil
+	return auditSnapshot(snap, show.Options, env.provenance("the sample mesh"), filter), nil
 }
 
 // sayNext points at what to try after the demo. It goes to standard error, so that standard output is

@@ -4,6 +4,8 @@ import (
 	"io"
 	"path/filepath"
 	"time"
+
+	"github.com/sidestep-mesh/sidestep/internal/report"
 )
 
 // Env is everything a command may touch of the process it runs in. Tests give their own.
@@ -34,4 +36,9 @@ func (e *Env) Path(p string) string {
 // anything (https://no-color.org) or the terminal is dumb.
 func (e *Env) Colour() bool {
 	return e.StdoutIsTerminal && e.Getenv("NO_COLOR") == "" && e.Getenv("TERM") != "dumb"
+}
+
+// provenance says what a report is of and what made it.
+func (e *Env) provenance(source string) report.Provenance {
+	return report.Provenance{Source: source, Time: e.Now().UTC().Format(time.RFC3339), Program: Version()}
 }

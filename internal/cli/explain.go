@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/sidestep-mesh/sidestep/internal/audit"
 	"github.com/sidestep-mesh/sidestep/internal/report"
 	"github.com/spf13/cobra"
 )
@@ -45,9 +44,9 @@ NAMESPACE/KIND/NAME, says every finding with the fields it was read from and the
 			var r *report.AuditReport
 			var err error
 			if demo {
-				r, err = auditDemo(audit.Options{}, in.keep)
+				r, err = auditDemo(env, &auditFlags{}, in.namespaces)
 			} else {
-				r, err = runAudit(c.Context(), env, &in, audit.Options{})
+				r, err = runAudit(c.Context(), env, &in, &auditFlags{})
 			}
 			if err != nil {
 				return err

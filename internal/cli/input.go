@@ -1,12 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -41,6 +41,14 @@ func (f *inputFlags) register(c *cobra.Command) {
 	c.MarkFlagsMutuallyExclusive("namespace", "all-namespaces")
 	c.MarkFlagsMutuallyExclusive("filename", "context")
 	c.MarkFlagsMutuallyExclusive("filename", "kubeconfig")
+}
+
+// source says in words what load reads.
+func (f *inputFlags) source(env *Env) string {
+	if len(f.files) > 0 {
+		return strings.Join(f.files, ", ")
+	}
+	return "cluster " + cmp.Or(f.context, "of the current context")
 }
 
 // load reads the input, naming on standard error what could not be read.
@@ -79,11 +87,6 @@ func (f *inputFlags) defaultNamespace() string {
 		return f.namespaces[0]
 	}
 	return ""
-}
-
-// keep tells whether a namespace is to be shown.
-func (f *inputFlags) keep(namespace string) bool {
-	return len(f.namespaces) == 0 || slices.Contains(f.namespaces, namespace)
 }
 
 func loadFiles(env *Env, files []string, namespace string) (*snapshot.Snapshot, error) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/diff"
 )
@@ -55,6 +56,7 @@ func TestREADMEShowsRealOutput(t *testing.T) {
 func TestDemoPrintsWhatItPrinted(t *testing.T) {
 	const golden = "testdata/demo.golden"
 	got := demoOutput(t)
+	checkScreen(t, output(t, "", ExitClean, "demo"))
 	if *update {
 		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
@@ -69,11 +71,25 @@ func TestDemoPrintsWhatItPrinted(t *testing.T) {
 	}
 }
 
+// checkScreen holds that a first screen fits a terminal of 24 lines and 100 columns.
+func checkScreen(t *testing.T, text string) {
+	t.Helper()
+	if n := strings.Count(text, "\n"); n > 24 {
+		t.Errorf("the first screen has %d lines", n)
+	}
+	for line := range strings.Lines(text) {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 100 {
+			t.Errorf("%d characters: %s", n, line)
+		}
+	}
+}
+
 // readmeOutputs print what the README shows, by what it says it shows.
 var readmeOutputs = map[string]func(*testing.T) string{
-	"sidestep demo, namespace payments and summary": func(t *testing.T) string {
-		out := demoOutput(t)
-		return section(t, out, "payments ") + "...\n" + section(t, out, "Summary")
+	"sidestep demo": func(t *testing.T) string { return output(t, "", ExitClean, "demo") },
+	"sidestep demo -n payments, the first of it": func(t *testing.T) string {
+		lines := strings.SplitAfterN(section(t, output(t, "", ExitClean, "demo", "-n", "payments"), "payments "), "\n", 8)
+		return strings.Join(lines[:7], "") + "...\n"
 	},
 	"sidestep authz diff mesh --move payments=ambient, the first of it": func(t *testing.T) string {
 		out := output(t, demoFolder(t), ExitFindings, "authz", "diff", "mesh", "--move", "payments=ambient")
@@ -110,14 +126,16 @@ func demoFolder(t *testing.T) string {
 	return dir
 }
 
-func demoOutput(t *testing.T) string { return output(t, "", ExitClean, "demo") }
+func demoOutput(t *testing.T) string {
+	return output(t, "", ExitClean, "demo") + "\n" + output(t, "", ExitClean, "demo", "--list")
+}
 
 // output is what a command prints in a folder; it must end with the code.
 func output(t *testing.T, dir string, want int, args ...string) string {
 	t.Helper()
 	var out, errs bytes.Buffer
 	env := &Env{Args0: "sidestep", Dir: dir, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs,
-		Getenv: func(string) string { return "" }, Now: time.Now}
+		Getenv: func(string) string { return "" }, Now: func() time.Time { return time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC) }}
 	if code := Run(context.Background(), env, args); code != want {
 		t.Fatalf("sidestep %s: exit code %d: %s", strings.Join(args, " "), code, errs.String())
 	}

@@ -14,7 +14,7 @@ import (
 func TestRedactionKeepsEveryVerdict(t *testing.T) {
 	snap := demoSnapshot()
 	redacted := redact.Redact(snap, []byte("a key for this test, and no other"))
-	plain, hidden := shapes(auditSnapshot(snap, audit.Options{}, nil)), shapes(auditSnapshot(redacted, audit.Options{}, nil))
+	plain, hidden := shapes(auditSnapshot(snap, audit.Options{}, report.Provenance{}, report.Filter{})), shapes(auditSnapshot(redacted, audit.Options{}, report.Provenance{}, report.Filter{}))
 	if len(plain) < 400 || len(plain) != len(hidden) {
 		t.Fatalf("%d workloads, redacted %d", len(plain), len(hidden))
 	}

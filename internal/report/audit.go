@@ -8,9 +8,13 @@ import (
 
 // AuditReport is an audit as people and programs read it.
 type AuditReport struct {
-	APIVersion string  `json:"apiVersion"`
-	Kind       string  `json:"kind"`
-	Summary    Summary `json:"summary"`
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Provenance
+	// Filtered says that only a part of the mesh is shown; every number is of that part.
+	Filtered bool     `json:"filtered,omitempty"`
+	Summary  Summary  `json:"summary"`
+	Overview Overview `json:"overview"`
 	// Workloads are application workloads by namespace, kind and name.
 	Workloads []Workload `json:"workloads"`
 	// Findings are about no single workload.
@@ -52,6 +56,8 @@ type Workload struct {
 	// Override is the mode that the owner asks for, empty without one.
 	Override string `json:"override,omitempty"`
 	Replicas int    `json:"replicas"`
+	// Sidecars is how many of the pods have one now.
+	Sidecars int `json:"sidecars"`
 	// HighScale marks a workload with many pods that keeps its sidecars. KeptBy are the codes that ask for
 	// them: with one code, a single feature stands in the way.
 	HighScale bool      `json:"highScale,omitempty"`
@@ -143,7 +149,9 @@ type Rule struct {
 	Title    string
 	Severity string
 	// Requires is the costliest mode that a finding of the rule asks for.
-	Requires    string
+	Requires string
+	// Moving is open or shut where it is known what becomes of calls if the sidecar just went.
+	Moving      string
 	Why, Remedy string
 	References  []string
 }

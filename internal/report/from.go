@@ -1,19 +1,20 @@
 package report
 
 import (
+	"fmt"
+	"strings"
+
 	"github.com/sidestep-mesh/sidestep/internal/audit"
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
 )
 
-// NewAudit builds the report of an audit of a mesh. Only workloads that keep tells to be kept are in
-// it; nil keeps all. The audit itself is always of the whole mesh: what a workload needs depends on
-// policies and callers elsewhere.
-func NewAudit(m *mesh.Mesh, result *audit.Result, options audit.Options, keep func(namespace string) bool) *AuditReport {
-	if keep == nil {
-		keep = func(string) bool { return true }
-	}
+// NewAudit builds the report of an audit of a mesh, of what passes the filter. The audit itself is always of the
+// whole mesh: what a workload needs depends on policies and callers elsewhere.
+func NewAudit(m *mesh.Mesh, result *audit.Result, options audit.Options, from Provenance, filter Filter) *AuditReport {
+	from.Istio = istioVersion(m)
 	r := &AuditReport{
 		APIVersion: APIVersion, Kind: "AuditReport",
+		Provenance: from, Filtered: !filter.empty(),
 		Findings: []Finding{},
 		Input:    inputOf(m),
 		Rules:    rules(),
@@ -21,18 +22,28 @@ func NewAudit(m *mesh.Mesh, result *audit.Result, options audit.Options, keep fu
 	r.Workloads = make([]Workload, 0, len(result.Workloads))
 	kept := make([]audit.WorkloadResult, 0, len(result.Workloads))
 	for _, w := range result.Workloads {
-		if keep(w.Workload.Namespace) {
+		if filter.keeps(w) {
 			kept = append(kept, w)
 			r.Workloads = append(r.Workloads, workloadOf(m, w))
 		}
 	}
 	for _, f := range result.Findings {
-		if f.Subject.Namespace == "" || keep(f.Subject.Namespace) {
+		if filter.keepsFinding(f) {
 			r.Findings = append(r.Findings, findingOf(f))
 		}
 	}
 	r.Summary = summaryOf(audit.Summarize(kept), r, options)
+	r.Overview = r.overview()
 	return r
+}
+
+// istioVersion names the minors of the control planes that were found, empty where none was.
+func istioVersion(m *mesh.Mesh) string {
+	var out []string
+	for _, minor := range m.Settings.Minors {
+		out = append(out, fmt.Sprintf("1.%d", minor))
+	}
+	return strings.Join(out, ", ")
 }
 
 func summaryOf(s audit.Summary, r *AuditReport, options audit.Options) Summary {
@@ -82,6 +93,7 @@ func workloadOf(m *mesh.Mesh, w audit.WorkloadResult) Workload {
 		Verdict:   string(w.Verdict),
 		Override:  string(w.Override),
 		Replicas:  w.Workload.Replicas,
+		Sidecars:  audit.Sidecars(w.Workload),
 		HighScale: w.HighScale,
 		KeptBy:    w.Keepers,
 		Findings:  []Finding{},
@@ -138,7 +150,7 @@ func rules() []Rule {
 	for _, rule := range audit.All() {
 		out = append(out, Rule{
 			Code: rule.Code, Title: rule.Title, Severity: string(rule.Severity), Requires: string(rule.Requires),
-			Why: rule.Why, Remedy: rule.Remedy, References: rule.References,
+			Moving: string(rule.Moving), Why: rule.Why, Remedy: rule.Remedy, References: rule.References,
 		})
 	}
 	return out

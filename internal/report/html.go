@@ -32,8 +32,9 @@ func (r *AuditReport) HTML(w io.Writer) error {
 		Broken   []topic
 		IfMoved  []topic
 		Count    string
+		Title    string
 		Whole    []topic
-	}{AuditReport: r, Verdicts: verdicts, Count: r.Summary.findings()}
+	}{AuditReport: r, Verdicts: verdicts, Count: r.Summary.findings(), Title: r.title()}
 	for _, ns := range r.namespaces() {
 		g := group{Name: ns.Name, Mix: mix(ns.byVerdict)}
 		for _, wl := range ns.Workloads {

@@ -15,7 +15,7 @@ const markdownLimit = 60_000
 func (r *AuditReport) Markdown(w io.Writer) error {
 	var b bytes.Buffer
 	s := r.Summary
-	fmt.Fprintf(&b, "## Sidestep audit\n\n")
+	fmt.Fprintf(&b, "## Sidestep audit\n\n%s\n\n", markdownText(r.title()))
 	fmt.Fprintf(&b, "**%s of %s could go (%s)**, which hold %s and %s of requests.\n\n",
 		number(s.SidecarsRemovable), count(s.Sidecars, "sidecar"), share(s.SidecarsRemovable, s.Sidecars),
 		cpu(s.RemovableCPUMilli), memory(s.RemovableMemoryBytes))

@@ -13,6 +13,8 @@ type TextOptions struct {
 	Wide bool
 	// Colour uses ANSI colours.
 	Colour bool
+	// Command is how the reader calls this program; empty means sidestep.
+	Command string
 }
 
 // mostExamples is how many objects of one kind of error a report names unless it is wide.
@@ -23,6 +25,8 @@ const mostExamples = 3
 func (r *AuditReport) Text(w io.Writer, o TextOptions) error {
 	p := &printer{colour: o.Colour}
 	name := r.nameWidth()
+	p.line("%s", p.bold(r.title()))
+	p.line("")
 	for _, ns := range r.namespaces() {
 		p.line("%s  %s", p.bold(ns.Name), p.faint(mix(ns.byVerdict)))
 		for _, wl := range ns.Workloads {
