@@ -216,7 +216,7 @@ func parsePlace(word string) (place, error) {
 
 // way is a port of a workload that an assertion means; port 0 means all.
 type way struct {
-	workload authz.Ref
+	workload authz.Pods
 	// service limits it to calls by that Service, at its port.
 	service string
 	port    uint16
@@ -277,8 +277,8 @@ func waysTo(w *authz.World, p place, by string) ([]way, error) {
 			if p.port != 0 && port.Port != p.port {
 				continue
 			}
-			for _, ref := range s.Workloads {
-				x := way{workload: ref, podPort: port.Target()}
+			for _, pods := range s.Workloads {
+				x := way{workload: pods, podPort: port.Target()}
 				if by == "service" {
 					x.service, x.port = s.Namespace+"/"+s.Name, port.Port
 				} else if p.port == 0 {
@@ -299,7 +299,7 @@ func waysTo(w *authz.World, p place, by string) ([]way, error) {
 	for i := range w.Workloads {
 		wl := &w.Workloads[i]
 		if (wl.Role == authz.RoleApplication || wl.Role == authz.RoleGateway) && glob(p.namespace, wl.Ref.Namespace) && glob(p.name, wl.Ref.Name) && by != "service" {
-			out = append(out, way{workload: wl.Ref, podPort: p.port})
+			out = append(out, way{workload: wl.Pods(), podPort: p.port})
 		}
 	}
 	switch {

@@ -42,25 +42,25 @@ func AllCallers(w *World, d Destination) ([]Access, error) {
 }
 
 // AllPaths lists every way in which one workload may call another, with what each allows.
-func AllPaths(w *World, from Ref, d Destination) ([]Access, error) {
+func AllPaths(w *World, from Pods, d Destination) ([]Access, error) {
 	m := newModel(w, newPrograms())
 	k, id, err := m.caller(Caller{Workload: &from})
 	if err != nil {
 		return nil, err
 	}
 	k.narrow = false // as in every pair of one world with itself
-	return access(w, d, func(p callerPair, c caller) bool { return p.before == k && c.id.principal == id.principal })
+	return access(w, d, func(p callerPair, c caller) bool { return p.before == k && c.ids[0].principal == id.principal })
 }
 
 func access(w *World, d Destination, want func(callerPair, caller) bool) ([]Access, error) {
-	c := newComparison(w, w, Options{})
+	c := NewProver(w).comparison(w, Options{})
 	m := c.worlds[0]
 	if d.Workload.Name == "" || d.Service != "" {
 		t, err := m.find(d)
 		if err != nil {
 			return nil, err
 		}
-		d.Workload = t.w.Ref
+		d.Workload = t.w.Pods()
 	}
 	wl := m.workloads[d.Workload]
 	if wl == nil {
@@ -79,10 +79,8 @@ func access(w *World, d Destination, want func(callerPair, caller) bool) ([]Acce
 					continue
 				}
 				p := m.route(pair.before, t, proto)
-				classes := c.callers.partition(pair, c.matchers(&p))
-				for i, class := range classes {
-					if wanted, n := c.wanted(pair, classes, i, want); n > 0 {
-						class.rep, class.others = wanted, n-1
+				for _, class := range c.callers.lists[pair].partition(c.questions(&p, &p)) {
+					if class := class.wanted(want); class.size() > 0 {
 						out = append(out, c.extent(pair, class, t, proto, &p))
 					}
 				}
@@ -99,26 +97,20 @@ func access(w *World, d Destination, want func(callerPair, caller) bool) ([]Acce
 	return out, nil
 }
 
-// wanted gives one of the wanted callers in the i-th class of a pair, and counts them; one with a workload
-// says more.
-func (d *comparison) wanted(pair callerPair, classes []callerClass, i int, want func(callerPair, caller) bool) (rep caller, n int) {
-	in := map[int32]int{}
-	for n, c := range classes {
-		for _, m := range c.members {
-			in[m] = n + 1
+// wanted is the part of a class that is wanted, represented by one with a workload, which says more.
+func (c *callerClass) wanted(want func(callerPair, caller) bool) callerClass {
+	out := callerClass{from: c.from}
+	for i := range c.places() {
+		x := c.from.list[i]
+		switch {
+		case !want(c.from.pair, x):
+		case len(out.members) == 0:
+			out.rep, out.members = x, []int32{i}
+		default:
+			out.join(i)
 		}
 	}
-	for m, c := range d.callers.list[pair] {
-		of := in[int32(m)] // 0 for the class of the rest
-		if of != i+1 && (of != 0 || classes[i].members != nil) || !want(pair, c) {
-			continue
-		}
-		if n == 0 || rep.workload == nil && c.workload != nil {
-			rep = c
-		}
-		n++
-	}
-	return rep, n
+	return out
 }
 
 // extent finds whether a scenario has requests that pass and requests that do not.
@@ -133,7 +125,7 @@ func (d *comparison) extent(pair callerPair, class callerClass, t target, proto 
 			if !found {
 				continue
 			}
-			ans := d.worlds[0].follow(p, &r, class.rep.id, nil)
+			ans := d.worlds[0].follow(p, &r, class.rep.ids[0], nil)
 			e := &Example{Request: r, Words: r.words(), Answer: ans}
 			switch {
 			case ans.Decision == Allow && a.Allowed == nil:
@@ -146,7 +138,7 @@ func (d *comparison) extent(pair callerPair, class callerClass, t target, proto 
 		}
 	}
 	a.From = f.caller()
-	a.Route = d.worlds[0].follow(p, &Request{Protocol: proto}, class.rep.id, nil).Route
+	a.Route = d.worlds[0].follow(p, &Request{Protocol: proto}, class.rep.ids[0], nil).Route
 	switch {
 	case unknown:
 		a.Extent = Unclear
@@ -162,7 +154,7 @@ func (d *comparison) extent(pair callerPair, class callerClass, t target, proto 
 
 // example finds a request that is not answered as given.
 func (d *comparison) example(f *finding, p *path, against Decision) (r Request, found, large bool) {
-	actual := fold(p, f.class.rep.id, f.token)
+	actual := fold(p, f.class.rep.ids[0], f.token)
 	if actual.verdict != "" {
 		return f.request(nil, nil), actual.verdict != against, false
 	}

@@ -58,9 +58,11 @@ type Caller struct {
 	// Principal is the SPIFFE identity without the scheme
 	// ("cluster.local/ns/x/sa/y"); empty for a caller outside the mesh.
 	Principal string `json:"principal,omitempty"`
+	// PrincipalAfter is set in a divergence when the caller's identity differs between the worlds.
+	PrincipalAfter string `json:"principalAfter,omitempty"`
 	// Workload is set when the caller is a known workload.
-	Workload *Ref `json:"workload,omitempty"`
-	Mode     Mode `json:"mode"`
+	Workload *Pods `json:"workload,omitempty"`
+	Mode     Mode  `json:"mode"`
 	// ModeAfter is set in a divergence when the caller's mode differs between the worlds.
 	ModeAfter Mode `json:"modeAfter,omitempty"`
 	// Others counts further callers for which the same holds.
@@ -82,7 +84,7 @@ const (
 
 // Destination is where a call goes.
 type Destination struct {
-	Workload Ref `json:"workload"`
+	Workload Pods `json:"workload"`
 	// Service is set when the call is made by service.
 	Service    string     `json:"service,omitempty"`
 	Addressing Addressing `json:"addressing"`
@@ -190,8 +192,8 @@ type Divergence struct {
 	Words  string `json:"words"`
 	Before Answer `json:"before"`
 	After  Answer `json:"after"`
-	// callers are the principals already counted.
-	callers map[string]bool
+	// Callers are all of whom it holds; From.Others counts their identities.
+	Callers CallerSet `json:"-"`
 }
 
 // Result is the outcome of comparing two worlds.

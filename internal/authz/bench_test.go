@@ -31,7 +31,7 @@ func bigMesh(n int) (before, after World) {
 		ref := Ref{Kind: "Deployment", Namespace: ns, Name: name}
 		before.Workloads = append(before.Workloads, Workload{Ref: ref, Labels: map[string]string{"app": name, "tier": "backend"},
 			ServiceAccount: name, Mode: ModeSidecar, HBONE: true, Role: RoleApplication})
-		before.Services = append(before.Services, Service{Namespace: ns, Name: name, Workloads: []Ref{ref},
+		before.Services = append(before.Services, Service{Namespace: ns, Name: name, Workloads: []Pods{{Ref: ref}},
 			Ports: []ServicePort{{Port: 80, TargetPort: 8080, Protocol: ProtocolHTTP}},
 			VIPs:  []netip.Addr{netip.AddrFrom4([4]byte{10, 96, byte(i >> 8), byte(i)})}})
 		caller := func(k int) string {
@@ -145,12 +145,13 @@ func benchmarkDiff(b *testing.B, before, after *World, shards int) {
 
 func inShards(before, after *World, shards int) Result {
 	parts := make([]Result, shards)
+	run := NewProver(before).Parts(after, Options{}, shards)
 	var wg sync.WaitGroup
 	for i := range parts {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			parts[i] = DiffShard(before, after, Options{}, i, shards)
+			parts[i] = run[i]()
 		}()
 	}
 	wg.Wait()

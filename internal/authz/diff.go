@@ -6,73 +6,12 @@ import (
 	"slices"
 )
 
-// Options of Diff.
-type Options struct {
-	// OnlyWorkloads leaves out identities that policies name and no workload bears.
-	OnlyWorkloads bool
-	// PerScenario bounds the divergences kept of one sort (which decisions before and
-	// after) of one caller class, destination and way of addressing; 0 means 8. Which sorts
-	// there are does not depend on it.
-	PerScenario int
-	// Max bounds the divergences kept in all; 0 means 1,000.
-	Max int
-}
-
-// Diff compares two worlds over every call: every caller of either, every destination
-// that is in both, by service and by pod IP, and every class of request that any policy
-// on the way can tell apart. Nothing is sampled.
-func Diff(before, after *World, opts Options) Result {
-	return DiffShard(before, after, opts, 0, 1)
-}
-
-// DiffShard compares the i-th of n parts of the destinations, so that a caller may run
-// the parts side by side; Merge joins the results.
-func DiffShard(before, after *World, opts Options, i, n int) Result {
-	return newComparison(before, after, opts).run(i, n)
-}
-
-// Merge joins the results of all shards.
-func Merge(opts Options, parts ...Result) Result {
-	out := Result{Equivalent: true}
-	notes := map[string]bool{}
-	for _, p := range parts {
-		out.Equivalent = out.Equivalent && p.Equivalent
-		out.Divergences = append(out.Divergences, p.Divergences...)
-		for _, n := range p.Notes {
-			notes[n] = true
-		}
-		out.Stats.add(p.Stats)
-	}
-	out.Notes = sortedKeys(notes)
-	sortDivergences(out.Divergences)
-	out.limit(opts)
-	return out
-}
-
-func (s *Stats) add(o Stats) {
-	s.Destinations += o.Destinations
-	s.Skipped += o.Skipped
-	s.Scenarios += o.Scenarios
-	s.Split += o.Split
-	s.Regions += o.Regions
-}
-
-func (r *Result) limit(opts Options) {
-	max := opts.Max
-	if max == 0 {
-		max = 1000
-	}
-	if len(r.Divergences) > max {
-		r.Notes = append(r.Notes, fmt.Sprintf("%d further divergences are not listed", len(r.Divergences)-max))
-		r.Divergences = r.Divergences[:max]
-	}
-}
-
 // comparison is one comparison of two worlds.
 type comparison struct {
 	opts    Options
 	bounds  bounds
 	worlds  [2]*model
+	same    *correspondence
 	callers *callers
 	classes *classCache
 	// splits remembers scenarios that had to be split.
@@ -87,64 +26,65 @@ type comparison struct {
 
 // groupKey are divergences of one cause at one destination.
 type groupKey struct {
-	kind          Kind
-	pair          callerPair
-	dest          Ref
-	port          uint16
-	routes        string
-	before, after string
+	kind        Kind
+	pair        callerPair
+	dest, after *Workload
+	port        uint16
+	routes      string
+	was, is     string
 }
 
-func newComparison(before, after *World, opts Options) *comparison {
+func newComparison(before, after *model, same *correspondence, opts Options) *comparison {
 	if opts.PerScenario == 0 {
 		opts.PerScenario = 8
 	}
-	ps := newPrograms()
-	d := &comparison{opts: opts, bounds: usualBounds, worlds: [2]*model{newModel(before, ps), newModel(after, ps)},
+	return &comparison{opts: opts, bounds: usualBounds, worlds: [2]*model{before, after}, same: same,
+		callers: newCallers(before, after, same, opts),
 		classes: &classCache{strings: map[string][]class{}}, idCache: map[*program][]*idMatcher{},
 		groups: map[groupKey]int{}, notes: map[string]bool{}, splits: map[string]*splitResult{}}
-	d.callers = newCallers(d.worlds[0], d.worlds[1], opts)
-	return d
 }
 
 func (d *comparison) run(shard, shards int) Result {
-	var refs []Ref
-	for _, w := range d.worlds[1].sortedWorkloads() {
-		switch {
-		case w.Role == RoleWaypoint || w.Role == RoleOther:
-		case d.worlds[0].workloads[w.Ref] == nil:
-			d.note("%s is only in the second world: not compared as a destination or caller", w.Ref)
-		default:
-			refs = append(refs, w.Ref)
+	for _, w := range d.same.appeared {
+		if d.serves(w) {
+			d.note("%s is only in the second world: not compared as a destination", w.Pods())
 		}
 	}
-	for _, w := range d.worlds[0].sortedWorkloads() {
-		if d.worlds[1].workloads[w.Ref] == nil && w.Role != RoleWaypoint && w.Role != RoleOther {
-			d.note("%s is only in the first world: not compared as a destination or caller", w.Ref)
+	for _, w := range d.same.vanished {
+		if d.serves(w) {
+			d.note("%s is only in the first world: not compared as a destination or caller", w.Pods())
 		}
 	}
-	for i, r := range refs {
-		if i%shards == shard {
-			d.destination(r)
+	n := 0
+	for _, c := range d.same.pairs {
+		if !d.serves(c.after) {
+			continue
 		}
+		if n%shards == shard {
+			d.destination(c)
+		}
+		n++
 	}
 	r := &d.result
 	r.Equivalent = len(r.Divergences) == 0
 	r.Notes = sortedKeys(d.notes)
 	r.Stats.Regions = d.regions
-	sortDivergences(r.Divergences)
-	if shards == 1 {
-		r.limit(d.opts)
-	}
 	return *r
+}
+
+// serves reports whether a workload is looked at as a destination.
+func (d *comparison) serves(w *Workload) bool {
+	if w.Role == RoleWaypoint || w.Role == RoleOther {
+		return false
+	}
+	return d.opts.Destinations == nil || d.opts.Destinations(w.Pods())
 }
 
 func (d *comparison) note(format string, args ...any) { d.notes[fmt.Sprintf(format, args...)] = true }
 
-func (d *comparison) destination(r Ref) {
+func (d *comparison) destination(c counterpart) {
 	d.result.Stats.Destinations++
-	before := d.worlds[0].targets(d.worlds[0].workloads[r])
-	after := d.worlds[1].targets(d.worlds[1].workloads[r])
+	before, after := d.worlds[0].targets(c.before), d.worlds[1].targets(c.after)
 	compared := false
 	for _, t := range before {
 		u, ok := sameTarget(t, after)
@@ -171,10 +111,13 @@ func (d *comparison) destination(r Ref) {
 	}
 }
 
+// sameTarget finds the target that is addressed as t is.
 func sameTarget(t target, list []target) (target, bool) {
 	want := t.destination()
 	for _, u := range list {
-		if u.destination() == want {
+		got := u.destination()
+		got.Workload = want.Workload
+		if got == want {
 			return u, true
 		}
 	}
@@ -246,8 +189,7 @@ func (d *comparison) scenario(pair callerPair, t, u target, proto Protocol) bool
 	if p[0].equalTo(&p[1]) {
 		return false
 	}
-	matchers := d.matchers(&p[0], &p[1])
-	for _, c := range d.callers.partition(pair, matchers) {
+	for _, c := range d.callers.lists[pair].partition(d.questions(&p[0], &p[1])) {
 		for _, tok := range tokens(&p[0], &p[1]) {
 			d.result.Stats.Scenarios++
 			d.solve(pair, c, t, u, proto, &p, tok)
@@ -262,18 +204,18 @@ func (p callerPair) narrows(t target) bool {
 	return p.becomesNarrow() && t.addressing != ByPodIP
 }
 
-// matchers lists what the programs ask about the caller's own identity.
-func (d *comparison) matchers(paths ...*path) []*idMatcher {
-	var out []*idMatcher
-	for _, p := range paths {
+// questions lists what the programs on both paths ask about the caller's own identity.
+func (d *comparison) questions(paths ...*path) []question {
+	var out []question
+	for side, p := range paths {
 		for i := range p.hops {
 			h := &p.hops[i]
 			if h.who == whoWaypoint || h.prog == nil {
 				continue // what nobody's identity is asked about matters to the named path
 			}
 			for _, m := range d.identityQuestions(h.prog) {
-				if !slices.Contains(out, m) {
-					out = append(out, m)
+				if q := (question{side, m}); !slices.Contains(out, q) {
+					out = append(out, q)
 				}
 			}
 		}
@@ -339,7 +281,7 @@ func tokens(paths ...*path) []*Token {
 
 // solve searches one scenario and records what it finds.
 func (d *comparison) solve(pair callerPair, c callerClass, t, u target, proto Protocol, p *[2]path, tok *Token) {
-	sides := foldAll(pair, c.rep.id, p, tok)
+	sides := foldAll(pair, c.rep.ids, p, tok)
 	found := &finding{d: d, pair: pair, class: c, target: t, after: u, proto: proto, paths: p, token: tok}
 	if sides[sideBefore].verdict != "" && sides[sideAfter].verdict != "" && sides[sideNamed].verdict != "" {
 		d.regions++
@@ -362,10 +304,10 @@ func (d *comparison) solve(pair callerPair, c callerClass, t, u target, proto Pr
 }
 
 // foldAll folds both worlds' paths, and the first world's as it would be with the caller's identity seen.
-func foldAll(pair callerPair, id identity, p *[2]path, tok *Token) [3]side {
-	sides := [3]side{fold(&p[0], id, tok), fold(&p[1], id, tok), {verdict: Deny}}
-	if named, gains := p[0].named(pair, id); gains {
-		sides[sideNamed] = fold(&named, id, tok)
+func foldAll(pair callerPair, ids [2]identity, p *[2]path, tok *Token) [3]side {
+	sides := [3]side{fold(&p[0], ids[0], tok), fold(&p[1], ids[1], tok), {verdict: Deny}}
+	if named, gains := p[0].named(pair, ids[0]); gains {
+		sides[sideNamed] = fold(&named, ids[0], tok)
 	}
 	return sides
 }

@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand"
 	"sort"
@@ -29,7 +30,7 @@ func (d *comparison) askAfter(pair callerPair, u target, id identity, r Request)
 // protocol, no random request is of that sort; samples of them, spread over all such
 // places.
 func checkDiff(before, after World, g gen, samples int) error {
-	d := newComparison(&before, &after, Options{})
+	d := NewProver(&before).comparison(&after, Options{})
 	for _, dv := range d.run(0, 1).Divergences {
 		if err := d.confirm(dv); err != nil {
 			return err
@@ -38,7 +39,7 @@ func checkDiff(before, after World, g gen, samples int) error {
 	all := d.scenarios()
 	for _, s := range all {
 		for i := 0; i <= samples/len(all); i++ {
-			list := d.callers.list[s.pair]
+			list := d.callers.lists[s.pair].list
 			c := list[g.c.Intn(len(list))]
 			r := Request{Protocol: s.proto}
 			g.attributes(&r)
@@ -46,10 +47,10 @@ func checkDiff(before, after World, g gen, samples int) error {
 			if known := knownAddresses(placePod, s.t, s.u); len(known) > 0 {
 				r.PodIP = known[0].String()
 			}
-			b, a := ask(d.worlds[0], s.pair.before, s.t, c.id, r), d.askAfter(s.pair, s.u, c.id, r)
+			b, a := ask(d.worlds[0], s.pair.before, s.t, c.ids[0], r), d.askAfter(s.pair, s.u, c.ids[1], r)
 			if b != a && !s.found[string(b)+">"+string(a)] {
 				r.To = s.t.destination()
-				return fmt.Errorf("Diff finds no such thing, but %s -> %s for %s of %q: %s", b, a, s.pair.words(), c.id.principal, r.words())
+				return fmt.Errorf("Diff finds no such thing, but %s -> %s for %s of %q: %s", b, a, s.pair.words(), c.ids[0].principal, r.words())
 			}
 		}
 	}
@@ -67,9 +68,9 @@ type scenario struct {
 // scenarios lists them all, with what Diff finds in each.
 func (d *comparison) scenarios() []scenario {
 	var out []scenario
-	for ref, w := range d.worlds[1].workloads {
-		after := d.worlds[1].targets(w)
-		for _, t := range d.worlds[0].targets(d.worlds[0].workloads[ref]) {
+	for _, c := range d.same.pairs {
+		after := d.worlds[1].targets(c.after)
+		for _, t := range d.worlds[0].targets(c.before) {
 			u, ok := sameTarget(t, after)
 			if !ok {
 				continue
@@ -101,26 +102,40 @@ func (d *comparison) confirm(dv Divergence) error {
 	if dv.After.Decision == DecisionUnknown && dv.Before.Decision != DecisionUnknown && dv.After.Hops == nil && dv.After.Route == "" {
 		return fmt.Errorf("too large: %s", dv.Words)
 	}
-	ref := dv.Request.To.Workload
-	for _, t := range d.worlds[0].targets(d.worlds[0].workloads[ref]) {
-		if t.destination() != dv.Request.To {
+	for _, c := range d.same.pairs {
+		if c.after.Pods() != dv.Request.To.Workload {
 			continue
 		}
-		u, _ := sameTarget(t, d.worlds[1].targets(d.worlds[1].workloads[ref]))
-		for _, pair := range d.callers.pairs {
-			if pair.before.mode != dv.Request.From.Mode || (dv.Request.From.ModeAfter != "" && pair.after.mode != dv.Request.From.ModeAfter) {
+		for _, t := range d.worlds[0].targets(c.before) {
+			to := t.destination()
+			if to.Workload = c.after.Pods(); to != dv.Request.To {
 				continue
 			}
-			id := makeIdentity(dv.Request.From.Principal)
-			if ask(d.worlds[0], pair.before, t, id, dv.Request) == dv.Before.Decision && d.askAfter(pair, u, id, dv.Request) == dv.After.Decision {
-				if !differ(dv.Before.Decision, dv.After.Decision) {
-					return fmt.Errorf("no difference: %s", dv.Words)
-				}
-				return nil
+			u, _ := sameTarget(t, d.worlds[1].targets(c.after))
+			if err, ok := d.confirmAt(dv, t, u); ok {
+				return err
 			}
 		}
 	}
 	return fmt.Errorf("cannot be confirmed: %s: %s -> %s (%s)", dv.Words, dv.Before.Decision, dv.After.Decision, dv.After.Why)
+}
+
+// confirmAt reports false when no caller gets those answers there.
+func (d *comparison) confirmAt(dv Divergence, t, u target) (err error, ok bool) {
+	for _, pair := range d.callers.pairs {
+		from := dv.Request.From
+		if pair.before.mode != from.Mode || (from.ModeAfter != "" && pair.after.mode != from.ModeAfter) {
+			continue
+		}
+		ids := [2]identity{makeIdentity(from.Principal), makeIdentity(cmp.Or(from.PrincipalAfter, from.Principal))}
+		if ask(d.worlds[0], pair.before, t, ids[0], dv.Request) == dv.Before.Decision && d.askAfter(pair, u, ids[1], dv.Request) == dv.After.Decision {
+			if !differ(dv.Before.Decision, dv.After.Decision) {
+				return fmt.Errorf("no difference: %s", dv.Words), true
+			}
+			return nil, true
+		}
+	}
+	return nil, false
 }
 
 // TestDiffIsRight is the bounded run of FuzzDiff: pairs of worlds made from seeds.

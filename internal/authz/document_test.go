@@ -101,7 +101,7 @@ func TestAllCallers(t *testing.T) {
 	if count[Some] == 0 || count[None] == 0 || count[All] == 0 {
 		t.Errorf("extents %v in %d rows", count, len(rows))
 	}
-	paths, err := AllPaths(&before, before.Workloads[8].Ref, Destination{Workload: before.Workloads[1].Ref})
+	paths, err := AllPaths(&before, before.Workloads[8].Pods(), Destination{Workload: before.Workloads[1].Pods()})
 	if err != nil {
 		t.Fatal(err)
 	}

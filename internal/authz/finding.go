@@ -20,7 +20,7 @@ type finding struct {
 
 // request makes the concrete request of a region; prob is nil when nothing is open.
 func (f *finding) request(prob *problem, assign []int) Request {
-	r := Request{From: f.caller(), To: f.target.destination(), Protocol: f.proto}
+	r := Request{From: f.caller(), To: f.destination(), Protocol: f.proto}
 	if f.token != nil {
 		t := *f.token
 		if t.Valid {
@@ -44,11 +44,16 @@ func (f *finding) request(prob *problem, assign []int) Request {
 	return r
 }
 
+// destination names the pods as they are called after the change.
+func (f *finding) destination() Destination {
+	d := f.target.destination()
+	d.Workload = f.after.w.Pods()
+	return d
+}
+
 func (f *finding) caller() Caller {
-	c := Caller{Principal: f.class.rep.id.principal, Workload: f.class.rep.workload, Mode: f.pair.before.mode, Others: f.class.others}
-	if f.pair.after.mode != f.pair.before.mode {
-		c.ModeAfter = f.pair.after.mode
-	}
+	c := f.class.from.caller(&f.class.rep, f.class.rep.pods())
+	c.Others = f.class.size() - 1
 	return c
 }
 
@@ -126,8 +131,8 @@ func (f *finding) record(prob *problem, assign []int, named Decision) {
 	r := f.request(prob, assign)
 	ra, rb := r, r
 	rb.Protocol, ra.Protocol = effective(f.target, f.proto), effective(f.after, f.proto)
-	before := f.d.worlds[0].follow(&f.paths[0], &rb, f.class.rep.id, nil)
-	after := f.d.worlds[1].follow(&f.paths[1], &ra, f.class.rep.id, nil)
+	before := f.d.worlds[0].follow(&f.paths[0], &rb, f.class.rep.ids[0], nil)
+	after := f.d.worlds[1].follow(&f.paths[1], &ra, f.class.rep.ids[1], nil)
 	if !differ(before.Decision, after.Decision) {
 		// The search and the evaluators must agree; if they ever do not, nothing is
 		// proven, and that is what is said.
@@ -149,32 +154,34 @@ func (f *finding) tooLarge() {
 	r := f.request(nil, nil)
 	rb := r
 	rb.Protocol = effective(f.target, f.proto)
-	before := f.d.worlds[0].follow(&f.paths[0], &rb, f.class.rep.id, nil)
+	before := f.d.worlds[0].follow(&f.paths[0], &rb, f.class.rep.ids[0], nil)
 	f.d.note("%s: %s; counted as weaker", f.target.destination().words(), why)
 	f.keep(Weaker, r, before, Answer{Decision: DecisionUnknown, By: PointNobody, Why: why})
 }
 
 func (f *finding) keep(kind Kind, r Request, before, after Answer) {
-	key := groupKey{kind, f.pair, f.target.w.Ref, f.target.port, before.Route + "|" + after.Route,
+	key := groupKey{kind, f.pair, f.target.w, f.after.w, f.target.port, before.Route + "|" + after.Route,
 		string(before.Decision) + string(before.By) + before.Policy, string(after.Decision) + string(after.By) + after.Policy}
 	if i, ok := f.d.groups[key]; ok {
 		f.d.result.Divergences[i].join(r, before, after, f)
 		return
 	}
 	f.d.groups[key] = len(f.d.result.Divergences)
-	dv := Divergence{Kind: kind, Request: r, Before: before, After: after, callers: map[string]bool{}}
+	dv := Divergence{Kind: kind, Request: r, Before: before, After: after}
 	dv.join(r, before, after, f)
 	f.d.result.Divergences = append(f.d.result.Divergences, dv)
 }
 
 // join counts another caller class with the same divergence.
 func (d *Divergence) join(r Request, before, after Answer, f *finding) {
-	if d.callers[r.From.Principal] {
-		return
+	for i := range d.Callers.classes {
+		if c := &d.Callers.classes[i]; c.from == f.class.from && c.rep.ids == f.class.rep.ids {
+			return // another region of requests of the same callers
+		}
 	}
-	d.callers[r.From.Principal] = true
-	if len(d.callers) > 1 {
-		d.Request.From.Others += 1 + f.class.others
+	d.Callers.classes = append(d.Callers.classes, f.class)
+	if len(d.Callers.classes) > 1 {
+		d.Request.From.Others += f.class.size()
 		if d.Request.From.Workload == nil && r.From.Workload != nil {
 			// A caller that exists tells more.
 			others := d.Request.From.Others
@@ -196,7 +203,7 @@ func sortDivergences(ds []Divergence) {
 			return kindRank[a.Kind] < kindRank[b.Kind]
 		}
 		if x, y := a.Request.To.Workload, b.Request.To.Workload; x != y {
-			return lessRef(x, y)
+			return lessPods(x, y)
 		}
 		return a.Words < b.Words
 	})

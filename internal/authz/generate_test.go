@@ -3,6 +3,7 @@ package authz
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -269,7 +270,7 @@ func (g gen) world() World {
 			wl.IPs = []netip.Addr{netip.MustParseAddr("10.1.2.3")}
 		}
 		w.Workloads = append(w.Workloads, wl)
-		s := Service{Namespace: ns, Name: name, Workloads: []Ref{wl.Ref}, Headless: i == 1 && g.chance(30), IngressUseWaypoint: g.chance(40),
+		s := Service{Namespace: ns, Name: name, Workloads: []Pods{wl.Pods()}, Headless: i == 1 && g.chance(30), IngressUseWaypoint: g.chance(40),
 			Ports: []ServicePort{{Port: 80, TargetPort: 8080, Protocol: pick(g, ProtocolHTTP, ProtocolAuto, ProtocolTCP)}}}
 		if g.chance(50) {
 			s.Waypoint = wp
@@ -299,7 +300,13 @@ func (g gen) change(w World) World {
 		return out
 	}
 	for n := g.c.Intn(3) + 1; n > 0; n-- {
-		switch g.c.Intn(8) {
+		switch g.c.Intn(11) {
+		case 10:
+			out.Config.TrustDomain = pick(g, "", "other.td")
+		case 9:
+			out.Workloads[g.c.Intn(3)].ServiceAccount = pick(g, "w0", "w1", "w2", "waypoint")
+		case 8:
+			out.split(g, g.c.Intn(3))
 		case 7:
 			x := &out.Services[g.c.Intn(3)]
 			x.ClientTLS = map[string]ClientTLS{"": g.clientTLS()}
@@ -329,6 +336,28 @@ func (g gen) change(w World) World {
 		}
 	}
 	return out
+}
+
+// split has some pods of a workload made anew: the state in the middle of a restart.
+func (w *World) split(g gen, i int) {
+	old := &w.Workloads[i]
+	if old.Set != "" {
+		return
+	}
+	pods := old.Pods()
+	old.Set = "old"
+	made := *old
+	made.Set, made.Mode, made.HBONE = "new", pick(g, ModeSidecar, ModeAmbient), g.chance(70)
+	if g.chance(20) {
+		made.Labels = map[string]string{"app": pick(g, "w0", "w1", "new")}
+	}
+	w.Workloads = append(w.Workloads, made)
+	for n := range w.Services {
+		s := &w.Services[n]
+		if at := slices.Index(s.Workloads, pods); at >= 0 {
+			s.Workloads = append(slices.Delete(slices.Clone(s.Workloads), at, at+1), w.Workloads[i].Pods(), made.Pods())
+		}
+	}
 }
 
 // attributes fills a request with values near those of the vocabulary.

@@ -122,7 +122,7 @@ func TestSplitsAreRemembered(t *testing.T) {
 		return w
 	}
 	before, after := world(tangledRules(1)), world(pathByPath(tangledRules(1)[1:]))
-	d := newComparison(&before, &after, Options{})
+	d := NewProver(&before).comparison(&after, Options{})
 	r := d.run(0, 1)
 	at := map[string]bool{}
 	for _, dv := range r.Divergences {
@@ -139,7 +139,7 @@ func TestSplitsAreRemembered(t *testing.T) {
 // TestWhatIsTooMuchForTheSplitIsUnknown: the second bound gives up the same way, by saying so.
 func TestWhatIsTooMuchForTheSplitIsUnknown(t *testing.T) {
 	before, after := httpWorld(AuthorizationPolicy{Action: ActionAllow, Rules: tangledRules(1)}), httpWorld(AuthorizationPolicy{Action: ActionAllow, Rules: pathByPath(tangledRules(1))})
-	d := newComparison(&before, &after, Options{})
+	d := NewProver(&before).comparison(&after, Options{})
 	d.bounds = bounds{nodes: 100, bytes: 1 << 20, steps: 100}
 	r := d.run(0, 1)
 	if r.Equivalent || r.Divergences[0].Kind != Weaker || r.Divergences[0].After.Decision != DecisionUnknown {

@@ -4,8 +4,8 @@ import (
 	"sort"
 )
 
-// model is a World with indexes and compiled programs. It is built for one question or
-// one comparison and belongs to one goroutine.
+// model is a World with indexes and compiled programs. Its caches fill as it is asked; the lock of programs,
+// which the models of one Prover share, guards them, so that it may be asked by several goroutines.
 type model struct {
 	w      *World
 	cfg    Config
@@ -14,9 +14,11 @@ type model struct {
 
 	authz, jwt *attachIndex
 	peers      map[string][]*PeerAuthentication
-	workloads  map[Ref]*Workload
+	workloads  map[Pods]*Workload
+	// sets are the pods of a workload, by set.
+	sets       map[Ref][]*Workload
 	services   map[Ref]*Service
-	servicesOf map[Ref][]*Service
+	servicesOf map[Pods][]*Service
 	waypoints  map[Ref]*Waypoint
 
 	serverCache   map[serverKey]*program
@@ -54,7 +56,7 @@ func (s *Service) ref() Ref {
 func newModel(w *World, ps *programs) *model {
 	m := &model{
 		w: w, cfg: w.Config, cfgKey: w.Config.key(), ps: ps,
-		workloads: map[Ref]*Workload{}, services: map[Ref]*Service{}, servicesOf: map[Ref][]*Service{},
+		workloads: map[Pods]*Workload{}, sets: map[Ref][]*Workload{}, services: map[Ref]*Service{}, servicesOf: map[Pods][]*Service{},
 		waypoints: map[Ref]*Waypoint{}, serverCache: map[serverKey]*program{}, waypointCache: map[waypointKey]*program{},
 		unknownNS: map[string]string{}, unknownWL: map[Ref]string{},
 	}
@@ -62,7 +64,9 @@ func newModel(w *World, ps *programs) *model {
 	m.jwt = newAttachIndex(len(w.Policies.Authentication), m.jwtAt)
 	m.peers = peerIndex(w.Policies.Peer)
 	for i := range w.Workloads {
-		m.workloads[w.Workloads[i].Ref] = &w.Workloads[i]
+		x := &w.Workloads[i]
+		m.workloads[x.Pods()] = x
+		m.sets[x.Ref] = append(m.sets[x.Ref], x)
 	}
 	for i := range w.Services {
 		s := &w.Services[i]
@@ -92,13 +96,20 @@ func lessRef(a, b Ref) bool {
 	return a.Kind < b.Kind
 }
 
+func lessPods(a, b Pods) bool {
+	if a.Ref != b.Ref {
+		return lessRef(a.Ref, b.Ref)
+	}
+	return a.Set < b.Set
+}
+
 // sortedWorkloads lists the workloads in an order that is not the World's.
 func (m *model) sortedWorkloads() []*Workload {
 	out := make([]*Workload, 0, len(m.w.Workloads))
 	for i := range m.w.Workloads {
 		out = append(out, &m.w.Workloads[i])
 	}
-	sort.Slice(out, func(i, j int) bool { return lessRef(out[i].Ref, out[j].Ref) })
+	sort.Slice(out, func(i, j int) bool { return lessPods(out[i].Pods(), out[j].Pods()) })
 	return out
 }
 
@@ -173,6 +184,8 @@ func (m *model) authentications(list []int) []*RequestAuthentication {
 // server gives what a workload's own proxy (or its node's ztunnel) enforces; inner asks for the chains
 // behind the sidecar's HBONE termination.
 func (m *model) server(w *Workload, d dialect, inner bool) *program {
+	m.ps.mu.Lock()
+	defer m.ps.mu.Unlock()
 	key := serverKey{w, d, inner}
 	if p, ok := m.serverCache[key]; ok {
 		return p
@@ -224,7 +237,7 @@ func (m *model) implicitAllows(w *Workload) [][2]string {
 		out = append(out, [2]string{wp.Namespace + "/istio_allow_waypoint_" + wp.Namespace + "_" + wp.Name, wp.Principal(m.cfg)})
 	}
 	add(m.workloadWaypoint(w))
-	for _, s := range m.servicesOf[w.Ref] {
+	for _, s := range m.servicesOf[w.Pods()] {
 		add(m.serviceWaypoint(s))
 	}
 	return out
@@ -233,6 +246,8 @@ func (m *model) implicitAllows(w *Workload) [][2]string {
 // waypoint gives what a waypoint enforces for calls to a service, or to a workload when
 // svc is nil.
 func (m *model) waypoint(wp *Waypoint, svc *Service, d dialect) *program {
+	m.ps.mu.Lock()
+	defer m.ps.mu.Unlock()
 	key := waypointKey{wp: wp, svc: svc, d: d}
 	if p, ok := m.waypointCache[key]; ok {
 		return p
@@ -253,6 +268,8 @@ func (m *model) waypoint(wp *Waypoint, svc *Service, d dialect) *program {
 // waypointL4 gives the layered policies in front of a waypoint: those that would apply
 // to its pods as a plain workload, read as for TCP.
 func (m *model) waypointL4(wp *Waypoint) *program {
+	m.ps.mu.Lock()
+	defer m.ps.mu.Unlock()
 	key := waypointKey{wp: wp, l4: true}
 	if p, ok := m.waypointCache[key]; ok {
 		return p

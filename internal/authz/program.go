@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 )
 
 // dialect is how an enforcement point reads a policy.
@@ -50,6 +51,8 @@ type compiledRules struct {
 
 // programs builds and interns programs for any number of worlds.
 type programs struct {
+	// mu guards the programs, and the caches of the models that they are for.
+	mu    sync.Mutex
 	in    *interner
 	byKey map[string]*program
 	rules map[string]*compiledRules

@@ -79,7 +79,7 @@ type Breach struct {
 // Verify examines a requirement on one world, over every class of request that any policy on the way or the
 // requirement itself can tell apart: nothing is sampled. The error says what in the requirement no Envoy could read.
 func Verify(w *World, r Requirement) (Verification, error) {
-	c := newComparison(w, w, Options{})
+	c := NewProver(w).comparison(w, Options{})
 	m := c.worlds[0]
 	for _, named := range r.Named {
 		k, id, err := m.caller(named)
@@ -111,7 +111,7 @@ func Verify(w *World, r Requirement) (Verification, error) {
 
 // addPair adds a caller after the pairs were listed.
 func (c *callers) addPair(p callerPair, id identity) {
-	c.add(p, id, nil)
+	c.add(p, [2]identity{id, id}, nil)
 	if !slices.Contains(c.pairs, p) {
 		c.pairs = append(c.pairs, p)
 		sort.Slice(c.pairs, func(i, j int) bool { return c.pairs[i].words() < c.pairs[j].words() })
@@ -173,10 +173,8 @@ func (v *verifier) target(t target) {
 				continue // gateways route to services
 			}
 			p := v.worlds[0].route(pair.before, t, proto)
-			classes := v.callers.partition(pair, v.matchers(&p))
-			for i, class := range classes {
-				if rep, n := v.wanted(pair, classes, i, v.wants); n > 0 {
-					class.rep, class.others = rep, n-1
+			for _, class := range v.callers.lists[pair].partition(v.questions(&p, &p)) {
+				if class := class.wanted(v.wants); class.size() > 0 {
 					v.class(pair, class, t, proto, &p)
 				}
 			}
@@ -189,7 +187,11 @@ func (v *verifier) wants(p callerPair, c caller) bool {
 	if v.r.From == nil {
 		return true
 	}
-	f := CallerFact{Namespace: c.id.ns, ServiceAccount: c.id.sa, Principal: c.id.principal, Mode: p.before.mode, Role: p.before.role, Workload: c.workload}
+	id := c.ids[0]
+	f := CallerFact{Namespace: id.ns, ServiceAccount: id.sa, Principal: id.principal, Mode: p.before.mode, Role: p.before.role}
+	if pods := c.pods(); pods != nil {
+		f.Workload = &pods.Ref
+	}
 	return v.r.From(f)
 }
 
@@ -255,7 +257,7 @@ func (v *verifier) sides(f *finding, p *path) (sides [3]side, ok bool) {
 	if len(meant) == 0 {
 		return sides, false
 	}
-	actual := fold(p, f.class.rep.id, f.token)
+	actual := fold(p, f.class.rep.ids[0], f.token)
 	if actual.verdict != Deny && !always {
 		actual.unknown = actual.unknown || actual.verdict == DecisionUnknown
 		actual.verdict = ""
@@ -287,7 +289,7 @@ func (v *verifier) meant(f *finding) (cubes [][]pending, always bool) {
 	if f.target.svc != nil && f.target.addressing == ByService {
 		h.vip = true
 	}
-	view := view{id: f.class.rep.id, port: f.target.port, http: f.proto == ProtocolHTTP}
+	view := view{id: f.class.rep.ids[0], port: f.target.port, http: f.proto == ProtocolHTTP}
 	if f.token != nil && f.token.Valid {
 		view.token = f.token
 	}
@@ -313,7 +315,7 @@ func (c *cube) tokenless() *cube {
 func (v *verifier) breach(f *finding, p *path, r Request) {
 	asked := r
 	asked.Protocol = effective(f.target, f.proto)
-	a := v.worlds[0].follow(p, &asked, f.class.rep.id, nil)
+	a := v.worlds[0].follow(p, &asked, f.class.rep.ids[0], nil)
 	kept := Deny
 	if v.r.Must {
 		kept = Allow

@@ -7,8 +7,8 @@ import (
 )
 
 // requirement makes a random requirement about one workload.
-func (g gen) requirement(w *World) (Requirement, Ref) {
-	to := w.Workloads[g.c.Intn(len(w.Workloads))].Ref
+func (g gen) requirement(w *World) (Requirement, Pods) {
+	to := w.Workloads[g.c.Intn(len(w.Workloads))].Pods()
 	r := Requirement{Must: g.chance(50), Max: 1 << 20, To: func(d Destination) bool { return d.Workload == to }}
 	o := &r.Operation
 	for _, f := range []struct {
@@ -79,7 +79,7 @@ func checkVerify(w World, g gen, samples int) (breaches int, err error) {
 	if len(out.Unclear) > 0 {
 		return 0, fmt.Errorf("unclear: %v", out.Unclear)
 	}
-	v := verifier{comparison: newComparison(&w, &w, Options{}), r: &req}
+	v := verifier{comparison: NewProver(&w).comparison(&w, Options{}), r: &req}
 	if err := v.compile(); err != nil {
 		return 0, err
 	}
@@ -106,7 +106,7 @@ func checkVerify(w World, g gen, samples int) (breaches int, err error) {
 				if pair.before.role == RoleGateway && t.addressing == ByPodIP || broken[place{mode: pair.before.mode, to: t.destination(), proto: proto}] {
 					continue
 				}
-				list := v.callers.list[pair]
+				list := v.callers.lists[pair].list
 				for range samples {
 					c := list[g.c.Intn(len(list))]
 					r := Request{Protocol: proto}
@@ -119,12 +119,12 @@ func checkVerify(w World, g gen, samples int) (breaches int, err error) {
 						r.Refused = nil
 					}
 					p := m.route(pair.before, t, effective(t, proto))
-					if !v.means(&r, t, c.id) || req.Must && req.Token == TokenValid && !readable(&p, r.JWT) {
+					if !v.means(&r, t, c.ids[0]) || req.Must && req.Token == TokenValid && !readable(&p, r.JWT) {
 						continue
 					}
-					if d := ask(m, pair.before, t, c.id, r); req.Must && d != Allow || !req.Must && d != Deny {
+					if d := ask(m, pair.before, t, c.ids[0], r); req.Must && d != Allow || !req.Must && d != Deny {
 						r.To = t.destination()
-						return 0, fmt.Errorf("must %v holds by Verify, but %q by %s is decided %s: %s; %+v %+v", req.Must, c.id.principal, pair.words(), d, r.words(), req.Operation, req.When)
+						return 0, fmt.Errorf("must %v holds by Verify, but %q by %s is decided %s: %s; %+v %+v", req.Must, c.ids[0].principal, pair.words(), d, r.words(), req.Operation, req.When)
 					}
 				}
 			}

@@ -124,15 +124,15 @@ func FuzzSplit(f *testing.F) {
 // checkSplit decides every scenario of two worlds three ways: all rules at once, rule by rule over classes,
 // and rule by rule over patterns. All must find the same sorts of differences.
 func checkSplit(before, after World) (scenarios, differing int, err error) {
-	d := newComparison(&before, &after, Options{})
+	d := NewProver(&before).comparison(&after, Options{})
 	for _, s := range d.scenarios() {
 		p := [2]path{
 			d.worlds[0].route(s.pair.before, s.t, effective(s.t, s.proto)),
 			d.worlds[1].route(s.pair.after, s.u, effective(s.u, s.proto)),
 		}
-		for _, class := range d.callers.partition(s.pair, d.matchers(&p[0], &p[1])) {
+		for _, class := range d.callers.lists[s.pair].partition(d.questions(&p[0], &p[1])) {
 			for _, tok := range tokens(&p[0], &p[1]) {
-				sides := withoutPreflights(foldAll(s.pair, class.rep.id, &p, tok), tok)
+				sides := withoutPreflights(foldAll(s.pair, class.rep.ids, &p, tok), tok)
 				env := d.environment(s.t, s.u)
 				prob := newProblem(sides, env)
 				if prob.tooLarge != "" {

@@ -25,7 +25,7 @@ func (m *model) targets(w *Workload) []target {
 	for _, p := range w.Ports {
 		add(p.Number, p.Protocol)
 	}
-	for _, s := range m.servicesOf[w.Ref] {
+	for _, s := range m.servicesOf[w.Pods()] {
 		for _, p := range s.Ports {
 			add(p.Target(), p.Protocol)
 			t := target{w: w, svc: s, addressing: ByService, port: p.Target(), svcPort: p.Port, declared: p.Protocol}
@@ -51,7 +51,7 @@ func (m *model) targets(w *Workload) []target {
 }
 
 func (t target) destination() Destination {
-	d := Destination{Workload: t.w.Ref, Addressing: t.addressing, Port: t.port}
+	d := Destination{Workload: t.w.Pods(), Addressing: t.addressing, Port: t.port}
 	if t.svc != nil {
 		d.Service = t.svc.Namespace + "/" + t.svc.Name
 		d.ServicePort = t.svcPort

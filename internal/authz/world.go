@@ -107,9 +107,27 @@ func (r Ref) String() string {
 	return s
 }
 
-// Workload is a set of equal pods: a Deployment, a StatefulSet, a bare Pod, a VM.
+// Pods names the pods of a workload, or a set of them that are alike where it has several sorts, as in the
+// middle of a restart: each set is a caller and a destination of its own.
+type Pods struct {
+	Ref
+	// Set tells the sets of one workload apart; empty where there is but one.
+	Set string `json:"set,omitempty"`
+}
+
+// String gives the workload, and the set where it has a name.
+func (p Pods) String() string {
+	if p.Set == "" {
+		return p.Ref.String()
+	}
+	return p.Ref.String() + " (" + p.Set + ")"
+}
+
+// Workload is a set of equal pods: those of a Deployment, a StatefulSet, a bare Pod, a VM. Where pods of one
+// workload differ, each sort of them is one Workload, told apart by Set.
 type Workload struct {
 	Ref Ref
+	Set string
 	// Labels are the pod labels that selectors match.
 	Labels map[string]string
 	// ServiceAccount is the pods' service account; empty means "default".
@@ -148,6 +166,9 @@ type Workload struct {
 	// Unknown, when not empty, says why this workload's behaviour cannot be told.
 	Unknown string
 }
+
+// Pods names the pods that it stands for.
+func (w *Workload) Pods() Pods { return Pods{w.Ref, w.Set} }
 
 // Protocol is how a port is treated by Envoy.
 type Protocol string
@@ -204,7 +225,7 @@ type Service struct {
 	// VIPs are the cluster addresses; empty when they are not known.
 	VIPs []netip.Addr
 	// Workloads are those whose pods the Service selects.
-	Workloads []Ref
+	Workloads []Pods
 	// Waypoint is the use-waypoint binding in effect, labels on Service and namespace resolved.
 	Waypoint Binding
 	// Canary, when not empty, names a second waypoint that takes a share of its connections: which one a

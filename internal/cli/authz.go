@@ -101,12 +101,15 @@ func listAccess(env *Env, world *authz.World, call *callFlags, output string, te
 	return doc.Text(env.Stdout, text)
 }
 
+// mostDivergences are kept of a comparison; how many more there are is said.
+const mostDivergences = 1_000
+
 func newAuthzDiffCommand(env *Env) *cobra.Command {
 	var in inputFlags
 	var output string
 	var moves []string
 	var wide bool
-	var options authz.Options
+	options := authz.Options{Max: mostDivergences}
 	c := &cobra.Command{
 		Use:   "diff BEFORE [AFTER]",
 		Short: "Say whether two states of a mesh decide every call alike, or which calls tell them apart",
@@ -202,7 +205,8 @@ func parseMoves(m *mesh.Mesh, moves []string) (map[mesh.Ref]mesh.Mode, error) {
 
 // diffOnEveryCore compares parts of the destinations side by side.
 func diffOnEveryCore(before, after *authz.World, options authz.Options) authz.Result {
-	parts := make([]authz.Result, runtime.GOMAXPROCS(0))
-	onEveryCore(len(parts), func(i int) { parts[i] = authz.DiffShard(before, after, options, i, len(parts)) })
-	return authz.Merge(options, parts...)
+	parts := authz.NewProver(before).Parts(after, options, runtime.GOMAXPROCS(0))
+	results := make([]authz.Result, len(parts))
+	onEveryCore(len(parts), func(i int) { results[i] = parts[i]() })
+	return authz.Merge(options, results...)
 }

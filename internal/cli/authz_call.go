@@ -76,14 +76,12 @@ func (f *callFlags) requests(w *authz.World) ([]authz.Request, error) {
 // call is the call without its caller, and the workloads that it may end at.
 func (f *callFlags) call(w *authz.World) (authz.Request, []authz.Destination, error) {
 	base, err := f.base(w)
-	if err == nil {
-		err = resolvePods(w, &base.To, f.to)
-	}
 	if err != nil {
 		return base, nil, err
 	}
 	if base.To.Addressing != authz.ByService {
-		return base, []authz.Destination{base.To}, nil
+		destinations, err := resolvePods(w, base.To, f.to)
+		return base, destinations, err
 	}
 	var out []authz.Destination
 	for i := range w.Services {
@@ -112,7 +110,7 @@ func (f *callFlags) access(w *authz.World) ([]authz.Access, error) {
 	if err != nil {
 		return nil, err
 	}
-	var caller *authz.Ref
+	var caller *authz.Pods
 	if f.allPaths {
 		callers, err := f.callers(w)
 		if err != nil {
@@ -213,7 +211,7 @@ func parseDestination(d *authz.Destination, to string) error {
 	}
 	if byPod {
 		d.Addressing, d.Port = authz.ByPodIP, uint16(port)
-		d.Workload = authz.Ref{Namespace: ns, Name: name}
+		d.Workload.Namespace, d.Workload.Name = ns, name
 		return nil
 	}
 	d.Addressing, d.ServicePort = authz.ByService, uint16(port)
@@ -221,29 +219,29 @@ func parseDestination(d *authz.Destination, to string) error {
 	return nil
 }
 
-// resolvePods completes a destination that names a workload without its kind.
-func resolvePods(w *authz.World, d *authz.Destination, to string) error {
-	if d.Addressing != authz.ByPodIP {
-		return nil
-	}
-	var found []authz.Ref
+// resolvePods completes a destination that names a workload without its kind, once for each set of its pods.
+func resolvePods(w *authz.World, d authz.Destination, to string) ([]authz.Destination, error) {
+	var out []authz.Destination
 	for i := range w.Workloads {
-		if r := w.Workloads[i].Ref; r.Namespace == d.Workload.Namespace && r.Name == d.Workload.Name {
-			found = append(found, r)
+		if x := &w.Workloads[i]; x.Ref.Namespace == d.Workload.Namespace && x.Ref.Name == d.Workload.Name {
+			found := d
+			found.Workload = x.Pods()
+			out = append(out, found)
 		}
 	}
-	switch len(found) {
-	case 0:
-		return fmt.Errorf("--to %s: no such workload%s", to, authz.Known("; workloads of its namespace", namesIn(w, d.Workload.Namespace)))
-	case 1:
-		d.Workload = found[0]
-		return nil
+	if len(out) == 0 {
+		return nil, fmt.Errorf("--to %s: no such workload%s", to, authz.Known("; workloads of its namespace", namesIn(w, d.Workload.Namespace)))
 	}
-	var kinds []string
-	for _, r := range found {
-		kinds = append(kinds, r.String())
+	var names []string
+	for i := range out {
+		if out[i].Workload.Ref != out[0].Workload.Ref {
+			names = append(names, out[0].Workload.Ref.String(), out[i].Workload.Ref.String())
+		}
 	}
-	return fmt.Errorf("--to %s: several workloads have this name%s", to, authz.Known("", kinds))
+	if len(names) > 0 {
+		return nil, fmt.Errorf("--to %s: several workloads have this name%s", to, authz.Known("", names))
+	}
+	return out, nil
 }
 
 // namesIn lists the workloads of a namespace.
@@ -300,15 +298,21 @@ func unlikely(w *authz.World, ns, name string) string {
 	return " (" + strings.TrimPrefix(authz.Known("in its namespace are", names), " ") + ")"
 }
 
-// matching returns one caller for each mode among the workloads asked for: what else tells them apart is
-// nothing that a policy sees.
+// matching returns one caller for each mode, with and without HBONE, among the workloads asked for: what else
+// tells them apart is nothing that a policy sees.
 func matching(w *authz.World, want func(*authz.Workload) bool) []authz.Caller {
 	var out []authz.Caller
-	seen := map[authz.Mode]bool{}
+	type kind struct {
+		mode  authz.Mode
+		hbone bool
+	}
+	seen := map[kind]bool{}
 	for i := range w.Workloads {
-		if wl := &w.Workloads[i]; callable(wl) && want(wl) && !seen[wl.Mode] {
-			seen[wl.Mode] = true
-			out = append(out, authz.Caller{Workload: &wl.Ref, Mode: wl.Mode})
+		wl := &w.Workloads[i]
+		if k := (kind{wl.Mode, wl.HBONE}); callable(wl) && want(wl) && !seen[k] {
+			seen[k] = true
+			pods := wl.Pods()
+			out = append(out, authz.Caller{Workload: &pods, Mode: wl.Mode})
 		}
 	}
 	return out

@@ -21,8 +21,8 @@ func (m *Mesh) Callers(namespace, serviceAccount string) []authz.Caller {
 			continue
 		}
 		seen[mode] = true
-		ref := authzRef(w.Ref)
-		out = append(out, authz.Caller{Principal: w.Principal, Workload: &ref, Mode: mode})
+		pods := authz.Pods{Ref: authzRef(w.Ref)}
+		out = append(out, authz.Caller{Principal: w.Principal, Workload: &pods, Mode: mode})
 	}
 	return out
 }
@@ -65,7 +65,7 @@ func (m *Mesh) Named(namespace, name string) []*Workload {
 }
 
 func appendByService(out []authz.Destination, s *Service, w *Workload, port uint16) []authz.Destination {
-	d := authz.Destination{Workload: authzRef(w.Ref), Service: s.Namespace + "/" + s.Name, Addressing: authz.ByService}
+	d := authz.Destination{Workload: authz.Pods{Ref: authzRef(w.Ref)}, Service: s.Namespace + "/" + s.Name, Addressing: authz.ByService}
 	for _, byTarget := range []bool{false, true} { // the Service's own port first
 		for _, p := range s.Ports {
 			number := p.Port
@@ -92,7 +92,7 @@ func appendByService(out []authz.Destination, s *Service, w *Workload, port uint
 }
 
 func byPodIP(w *Workload, port uint16) []authz.Destination {
-	d := authz.Destination{Workload: authzRef(w.Ref), Addressing: authz.ByPodIP, Port: port}
+	d := authz.Destination{Workload: authz.Pods{Ref: authzRef(w.Ref)}, Addressing: authz.ByPodIP, Port: port}
 	if port != 0 {
 		return []authz.Destination{d} // any port can be tried by address
 	}

@@ -73,12 +73,12 @@ func TestWorldOfExternalServices(t *testing.T) {
 	for i := range world.Waypoints {
 		world.Waypoints[i].Ready = true
 	}
-	request := authz.Request{From: authz.Caller{Workload: &authz.Ref{Kind: "Deployment", Namespace: "web", Name: "front"}},
+	request := authz.Request{From: authz.Caller{Workload: &authz.Pods{Ref: authz.Ref{Kind: "Deployment", Namespace: "web", Name: "front"}}},
 		To: authz.Destination{Service: "shop/x", ServicePort: 443}, Protocol: authz.ProtocolTCP}
 	if a, err := authz.Can(&world, request); err != nil || a.Decision != authz.Deny || a.By != authz.PointWaypoint {
 		t.Errorf("an ambient caller of another namespace: %s by %s (%v)", a.Decision, a.By, err)
 	}
-	request.From.Workload = &authz.Ref{Kind: "Deployment", Namespace: "shop", Name: "client"}
+	request.From.Workload = &authz.Pods{Ref: authz.Ref{Kind: "Deployment", Namespace: "shop", Name: "client"}}
 	if a, err := authz.Can(&world, request); err != nil || a.Decision != authz.Allow || a.By != authz.PointNobody {
 		t.Errorf("a sidecar passes no egress waypoint: %s by %s (%v)", a.Decision, a.By, err)
 	}

@@ -38,7 +38,7 @@ func AuthzWorld(m *Mesh, overrides map[Ref]Mode) authz.World {
 			// An egress waypoint may enforce policies in front of it.
 			outside := authz.Workload{Ref: authzRef(s.Ref), Mode: authz.ModeNone, Role: authz.RoleExternal}
 			entry := m.authzService(s)
-			entry.Workloads = []authz.Ref{outside.Ref}
+			entry.Workloads = []authz.Pods{outside.Pods()}
 			w.Workloads, w.Services = append(w.Workloads, outside), append(w.Services, entry)
 		}
 	}
@@ -293,7 +293,7 @@ func (m *Mesh) authzService(s *Service) authz.Service {
 		}
 	}
 	for _, w := range s.Workloads {
-		out.Workloads = append(out.Workloads, authzRef(w.Ref))
+		out.Workloads = append(out.Workloads, authz.Pods{Ref: authzRef(w.Ref)})
 	}
 	return out
 }

@@ -28,7 +28,7 @@ func shop(apiMode authz.Mode) *authz.World {
 			{Ref: api, Labels: map[string]string{"app": "api"}, ServiceAccount: "api", Mode: apiMode, HBONE: true, Role: authz.RoleApplication,
 				Ports: []authz.Port{{Number: 8080, Protocol: authz.ProtocolHTTP}}},
 		},
-		Services: []authz.Service{{Namespace: "pay", Name: "api", Workloads: []authz.Ref{api},
+		Services: []authz.Service{{Namespace: "pay", Name: "api", Workloads: []authz.Pods{{Ref: api}},
 			Ports: []authz.ServicePort{{Name: "http", Port: 80, TargetPort: 8080, Protocol: authz.ProtocolHTTP}}}},
 	}
 }
@@ -38,7 +38,7 @@ func TestRenderingsOfAuthorization(t *testing.T) {
 	var answers []CallAnswer
 	for _, method := range []string{"GET", "DELETE"} {
 		r := authz.Request{Method: method, Path: "/",
-			From: authz.Caller{Workload: &world.Workloads[0].Ref, Mode: authz.ModeSidecar},
+			From: authz.Caller{Workload: &authz.Pods{Ref: world.Workloads[0].Ref}, Mode: authz.ModeSidecar},
 			To:   authz.Destination{Service: "pay/api", Addressing: authz.ByService, ServicePort: 80}}
 		a, err := authz.Can(world, r)
 		if err != nil {
@@ -49,7 +49,7 @@ func TestRenderingsOfAuthorization(t *testing.T) {
 	one, all := NewAuthzAnswer(answers[1:]), NewAuthzAnswer(answers)
 	moved := authz.Diff(world, shop(authz.ModeAmbient), authz.Options{})
 	same := authz.Diff(world, world, authz.Options{})
-	everybody, err := authz.AllCallers(world, authz.Destination{Workload: world.Workloads[1].Ref, Port: 8080})
+	everybody, err := authz.AllCallers(world, authz.Destination{Workload: world.Workloads[1].Pods(), Port: 8080})
 	if err != nil {
 		t.Fatal(err)
 	}

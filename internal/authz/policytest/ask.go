@@ -139,8 +139,14 @@ func parseFrom(c *authz.Caller, from string) error {
 	if err != nil {
 		return err
 	}
-	c.Workload = &authz.Ref{Kind: workloadKind, Namespace: ns, Name: name}
+	c.Workload = pods(ns, name)
 	return nil
+}
+
+// pods reads NAME or NAME#SET, the way a set of a workload's pods is written.
+func pods(ns, name string) *authz.Pods {
+	name, set, _ := strings.Cut(name, "#")
+	return &authz.Pods{Ref: authz.Ref{Kind: workloadKind, Namespace: ns, Name: name}, Set: set}
 }
 
 func parseTo(d *authz.Destination, to string) error {
@@ -158,7 +164,7 @@ func parseTo(d *authz.Destination, to string) error {
 		return err
 	}
 	if pod {
-		d.Workload = authz.Ref{Kind: workloadKind, Namespace: ns, Name: name}
+		d.Workload = *pods(ns, name)
 		d.Addressing, d.Port = authz.ByPodIP, uint16(port)
 		return nil
 	}

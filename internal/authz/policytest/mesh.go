@@ -66,7 +66,9 @@ func (s *story) workload(words []string) error {
 	if err != nil {
 		return err
 	}
-	w := authz.Workload{Ref: authz.Ref{Kind: workloadKind, Namespace: ns, Name: name}, ServiceAccount: name,
+	p := pods(ns, name)
+	name = p.Name
+	w := authz.Workload{Ref: p.Ref, Set: p.Set, ServiceAccount: name,
 		Labels: map[string]string{"app": name}, Mode: authz.ModeSidecar, Role: authz.RoleApplication}
 	for k, v := range o {
 		switch k {
@@ -176,7 +178,7 @@ func (s *story) service(words []string) error {
 		switch k {
 		case "workloads":
 			for _, w := range strings.Split(v, ",") {
-				svc.Workloads = append(svc.Workloads, authz.Ref{Kind: workloadKind, Namespace: ns, Name: w})
+				svc.Workloads = append(svc.Workloads, *pods(ns, w))
 			}
 		case "headless":
 			svc.Headless = true
@@ -186,7 +188,7 @@ func (s *story) service(words []string) error {
 			svc.Entry = true
 		case "external":
 			svc.Entry = true
-			svc.Workloads = []authz.Ref{{Kind: "ServiceEntry", Namespace: ns, Name: name}}
+			svc.Workloads = []authz.Pods{{Ref: authz.Ref{Kind: "ServiceEntry", Namespace: ns, Name: name}}}
 		case "ingress-use-waypoint":
 			svc.IngressUseWaypoint = true
 		case "waypoint":
