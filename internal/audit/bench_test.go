@@ -66,7 +66,7 @@ func bigMesh(tb testing.TB, pods, perNamespace int) *mesh.Mesh {
 			}})
 		}
 	}
-	return mesh.Build(b.Build())
+	return mesh.Build(b.Build(), mesh.Assume{})
 }
 
 // processorTime is what this process has used in nanoseconds; other processes do not disturb it.

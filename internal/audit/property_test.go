@@ -25,7 +25,7 @@ func mixtures(t *testing.T) *rapid.Generator[*mesh.Mesh] {
 				b.Mark(k, snaps[i].Knowledge(k))
 			}
 		}
-		return mesh.Build(b.Build())
+		return mesh.Build(b.Build(), mesh.Assume{})
 	})
 }
 

@@ -126,7 +126,7 @@ func (s *scenario) mesh(t testing.TB) *mesh.Mesh {
 		t.Fatalf("%s: %s %s/%s is not used: %s", s.name, i.Kind, i.Namespace, i.Name, i.Reason)
 	}
 	if len(s.knowledge) == 0 {
-		return mesh.Build(loaded)
+		return mesh.Build(loaded, mesh.Assume{})
 	}
 	b := snapshot.NewBuilder()
 	for o := range loaded.Objects() {
@@ -137,7 +137,7 @@ func (s *scenario) mesh(t testing.TB) *mesh.Mesh {
 	for kind, known := range s.knowledge {
 		b.Mark(kind, known)
 	}
-	return mesh.Build(b.Build())
+	return mesh.Build(b.Build(), mesh.Assume{})
 }
 
 // observed renders a result as expectations.

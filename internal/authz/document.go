@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+
+	"github.com/sidestep-mesh/sidestep/internal/object"
 )
 
 // APIVersion of the JSON documents of this package.
-const APIVersion = "sidestep.dev/v1alpha1"
+const APIVersion = object.APIVersion
 
 // AuthzDiff is a Result as a versioned document.
 type AuthzDiff struct {

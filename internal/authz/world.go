@@ -2,6 +2,8 @@ package authz
 
 import (
 	"net/netip"
+
+	"github.com/sidestep-mesh/sidestep/internal/object"
 )
 
 // World is what a whole mesh looks like to authorization in one mode assignment.
@@ -64,31 +66,31 @@ type ExtensionProvider struct {
 }
 
 // Mode is the data plane mode in effect for a workload.
-type Mode string
+type Mode = object.Mode
 
 // The three modes. ModeNone is a workload outside the mesh.
 const (
-	ModeNone    Mode = "none"
-	ModeSidecar Mode = "sidecar"
-	ModeAmbient Mode = "ambient"
+	ModeNone    = object.None
+	ModeSidecar = object.Sidecar
+	ModeAmbient = object.Ambient
 )
 
 // Role says what a workload is to the mesh.
-type Role string
+type Role = object.Role
 
 // Roles that change how a workload calls or is called.
 const (
-	RoleApplication Role = "application"
+	RoleApplication = object.Application
 	// RoleGateway is an ingress, egress or east-west gateway: an Envoy that is a
 	// destination for outside traffic and a caller with its own identity.
-	RoleGateway Role = "gateway"
+	RoleGateway = object.Gateway
 	// RoleExternal is a destination outside the mesh that a ServiceEntry or an ExternalName Service
 	// names. It never calls, and nothing but a waypoint enforces for it.
-	RoleExternal Role = "external"
+	RoleExternal = object.External
 	// RoleWaypoint never originates calls of its own.
-	RoleWaypoint Role = "waypoint"
+	RoleWaypoint = object.Waypoint
 	// RoleOther is mesh machinery (istiod, ztunnel, CNI): neither caller nor destination here.
-	RoleOther Role = "other"
+	RoleOther = object.Other
 )
 
 // Ref names a namespaced object.

@@ -171,7 +171,7 @@ func (f *auditFlags) narrows() bool {
 }
 
 func auditSnapshot(snap *snapshot.Snapshot, options audit.Options, from report.Provenance, filter report.Filter) *report.AuditReport {
-	m := mesh.Build(snap)
+	m := mesh.Build(snap, mesh.Assume{})
 	return report.NewAudit(m, audit.Run(m, options), options, from, filter)
 }
 

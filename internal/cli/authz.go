@@ -47,7 +47,7 @@ Exit codes: 0 allowed, 1 the question has no answer, 2 denied or unknown.`,
 			if err != nil {
 				return err
 			}
-			world := mesh.AuthzWorld(mesh.Build(snap), nil)
+			world := mesh.AuthzWorld(mesh.Build(snap, mesh.Assume{}), nil)
 			text := report.TextOptions{Wide: wide, Colour: env.Colour()}
 			if call.allCallers || call.allPaths {
 				return listAccess(env, &world, &call, output, text)
@@ -169,7 +169,7 @@ func diffInput(ctx context.Context, env *Env, in *inputFlags, args []string) (be
 		if snap, err = one.load(ctx, env); err != nil {
 			return nil, err
 		}
-		return mesh.Build(snap), nil
+		return mesh.Build(snap, mesh.Assume{}), nil
 	}
 	if before, err = load(args[:min(1, len(args))]...); err != nil {
 		return nil, nil, err

@@ -42,7 +42,7 @@ Exit codes: 0 all hold, 1 one could not be examined, 2 at least one does not hol
 			if err != nil {
 				return err
 			}
-			m := mesh.Build(snap)
+			m := mesh.Build(snap, mesh.Assume{})
 			overrides, err := parseMoves(m, moves)
 			if err != nil {
 				return err

@@ -99,7 +99,7 @@ func (f *roiFlags) read(c *cobra.Command, env *Env) (*roiState, error) {
 			Costs: "roles come from metrics by heuristic; no verdicts, so nothing is known to leave, and nodes are not simulated (rung 3)"})
 		s.pods, s.source = meshPodsFromMetrics(s.dump), "kube-state-metrics, roles by heuristic"
 	default:
-		s.mesh = mesh.Build(snap)
+		s.mesh = mesh.Build(snap, mesh.Assume{})
 		s.audit = audit.Run(s.mesh, audit.Options{})
 		s.cluster = roiCluster(s.mesh)
 		if s.plan != nil {

@@ -96,7 +96,7 @@ func BenchmarkBuild(b *testing.B) {
 				start := cpu(b)
 				workloads := 0
 				for range b.N {
-					workloads += len(mesh.Build(s).Workloads)
+					workloads += len(mesh.Build(s, mesh.Assume{}).Workloads)
 				}
 				spent := cpu(b) - start
 				runtime.ReadMemStats(&after)
@@ -112,7 +112,7 @@ func BenchmarkBuild(b *testing.B) {
 
 // BenchmarkAuthzWorld shows what one step of a plan pays to be proved on: a world of 4,000 workloads.
 func BenchmarkAuthzWorld(b *testing.B) {
-	m := mesh.Build(bulk(b, 20_000, 50))
+	m := mesh.Build(bulk(b, 20_000, 50), mesh.Assume{})
 	b.ReportAllocs()
 	for b.Loop() {
 		if w := mesh.AuthzWorld(m, nil); len(w.Workloads) != 4_000 {

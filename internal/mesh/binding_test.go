@@ -202,7 +202,7 @@ func TestBinding(t *testing.T) {
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			yaml := strings.NewReplacer("NAMESPACE", c.namespace, "SERVICE", c.service, "ANNOTATIONS", c.annotations, ", POD", comma(c.pod)).Replace(shop)
-			m := mesh.Build(meshtest.Load(t, yaml+c.gateways))
+			m := mesh.Build(meshtest.Load(t, yaml+c.gateways), mesh.Assume{})
 			meshtest.Expect(t, meshtest.Facts(m), c.want)
 		})
 	}
@@ -237,7 +237,7 @@ status: {phase: Running, conditions: [{type: Ready, status: "STATUS"}]}
 	for status, ready := range map[string]string{"True": "1", "False": "0"} {
 		yaml := strings.NewReplacer("NAMESPACE", "istio.io/use-waypoint: w", "SERVICE", "", "ANNOTATIONS", "", ", POD", "").Replace(shop) +
 			gateway("shop", "w", "", "", programmed) + strings.Replace(pods, "STATUS", status, 1)
-		meshtest.Expect(t, meshtest.Facts(mesh.Build(meshtest.Load(t, yaml))), `
+		meshtest.Expect(t, meshtest.Facts(mesh.Build(meshtest.Load(t, yaml), mesh.Assume{})), `
 			waypoint shop/w programmed true known true ready `+ready+`
 			waypoint shop/w for service class istio-waypoint account w-account
 			Deployment shop/w role waypoint

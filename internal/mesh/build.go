@@ -9,9 +9,10 @@ import (
 
 // builder holds what derivations hand to each other.
 type builder struct {
-	snap  *snapshot.Snapshot
-	mesh  *Mesh
-	owner map[Ref]Ref // ReplicaSet or Job to the workload that owns it
+	snap   *snapshot.Snapshot
+	mesh   *Mesh
+	assume assumed
+	owner  map[Ref]Ref // ReplicaSet or Job to the workload that owns it
 
 	planes   []*controlPlane
 	webhooks []*webhook
@@ -39,12 +40,12 @@ type builder struct {
 	subsets map[subsetName]bool
 }
 
-// Build derives every fact of a snapshot. It never fails: what cannot be read is listed in
+// Build derives every fact of a snapshot, and of a state that is supposed on top of it. It never fails: what cannot be read is listed in
 // Settings.Problems or Workload.Unknown. Cost grows with objects and with the facts they yield, never
 // with the product of services and pods.
-func Build(s *snapshot.Snapshot) *Mesh {
+func Build(s *snapshot.Snapshot, assume Assume) *Mesh {
 	b := &builder{
-		snap: s, owner: map[Ref]Ref{}, namespaceUses: map[string][]Use{},
+		snap: s, assume: assume.index(), owner: map[Ref]Ref{}, namespaceUses: map[string][]Use{},
 		mesh: &Mesh{Snapshot: s, workloads: map[Ref]*Workload{}, services: map[Ref]*Service{},
 			waypoints: map[Ref]*WaypointGateway{}, namespaces: map[string]*namespace{}},
 	}
@@ -54,11 +55,16 @@ func Build(s *snapshot.Snapshot) *Mesh {
 	b.readSettings()
 	b.gatherWorkloads()
 	for _, w := range m.Workloads {
+		b.restart(w)
 		b.settlePods(w)
 		w.Principal = b.principal(w.Namespace, w.ServiceAccount)
 		b.decideMode(w)
+		w.inject()
 	}
-	b.index = indexWorkloads(selectorKeys(s), m.Workloads)
+	b.index = indexWorkloads(selectorKeys(s), m.Workloads, b.assume.old)
+	for _, w := range m.Workloads {
+		b.podSets(w)
+	}
 	b.gatherServices()
 	b.gatherWaypoints()
 	b.bindAll()

@@ -54,7 +54,7 @@ func TestClientTLS(t *testing.T) {
 		"one port exempt from STRICT through the workload's policy": {"---\n" + istio("security.istio.io/v1", "PeerAuthentication", "shop", "{selector: {matchLabels: {app: cart}}, mtls: {mode: STRICT}, portLevelMtls: {8080: {mode: DISABLE}}}"), nil, plain},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			m := mesh.Build(meshtest.Load(t, base+onlyFront+c.rules))
+			m := mesh.Build(meshtest.Load(t, base+onlyFront+c.rules), mesh.Assume{})
 			a := answer(t, m, c.overrides, "/")
 			if got := string(a.Decision) + " by " + string(a.By); got != c.want {
 				t.Errorf("answer is %s (%s, %s), want %s", got, a.Why, a.Route, c.want)
@@ -68,7 +68,7 @@ func TestWorldOfExternalServices(t *testing.T) {
 	entry := "---\n" + strings.Replace(istio("networking.istio.io/v1", "ServiceEntry", "shop", "{hosts: [api.example.com], ports: [{number: 443, name: tls, protocol: TLS}], location: MESH_EXTERNAL, resolution: DNS}"),
 		"name: x, namespace: shop", "name: x, namespace: shop, labels: {istio.io/use-waypoint: w}", 1)
 	policy := "---\n" + authzPolicy("shop", "{targetRefs: [{group: networking.istio.io, kind: ServiceEntry, name: x}], rules: [{from: [{source: {namespaces: [shop]}}]}]}")
-	m := mesh.Build(meshtest.Load(t, base+entry+policy+gateway("shop", "w", "", "", programmed)))
+	m := mesh.Build(meshtest.Load(t, base+entry+policy+gateway("shop", "w", "", "", programmed)), mesh.Assume{})
 	world := mesh.AuthzWorld(m, map[mesh.Ref]mesh.Mode{{Kind: "Deployment", Namespace: "web", Name: "front"}: mesh.Ambient})
 	for i := range world.Waypoints {
 		world.Waypoints[i].Ready = true

@@ -40,7 +40,7 @@ apiVersion: networking.istio.io/v1alpha3
 kind: EnvoyFilter
 metadata: {name: patch, namespace: shop}
 spec: {configPatches: [{`+c.patch+`}]}
-`))
+`), mesh.Assume{})
 			if len(m.Policies) != 1 || m.Policies[0].PatchesAuthz != c.want {
 				t.Errorf("PatchesAuthz %v, want %v", !c.want, c.want)
 			}

@@ -35,8 +35,8 @@ func FuzzBuild(f *testing.F) {
 	f.Add(base + "---\n" + onCart("trafficPolicy: {portLevelSettings: [null]}, subsets: [null]"))
 	f.Fuzz(func(t *testing.T, yaml string) {
 		s := manifest.Load(manifest.Stream("fuzz", strings.NewReader(yaml)))
-		m := mesh.Build(s)
-		if !slices.Equal(meshtest.Facts(m), meshtest.Facts(mesh.Build(s))) {
+		m := mesh.Build(s, mesh.Assume{})
+		if !slices.Equal(meshtest.Facts(m), meshtest.Facts(mesh.Build(s, mesh.Assume{}))) {
 			t.Fatal("two builds of one snapshot differ")
 		}
 		if world := mesh.AuthzWorld(m, nil); len(world.Workloads) != len(m.Workloads) {

@@ -100,19 +100,22 @@ func selectorKeys(s *snapshot.Snapshot) map[string]bool {
 	return keys
 }
 
-// indexWorkloads builds the index over workloads that are already sorted.
-func indexWorkloads(keys map[string]bool, workloads []*Workload) *workloadIndex {
+// indexWorkloads builds the index over workloads that are already sorted, with the old pods that some still have.
+func indexWorkloads(keys map[string]bool, workloads []*Workload, old map[Ref][]PodSet) *workloadIndex {
 	x := &workloadIndex{keys: keys, byLabel: map[labelKey][]int32{}, byNamespace: map[string][]*Workload{}}
 	for _, w := range workloads {
 		if len(x.byNamespace[w.Namespace]) == 0 {
 			x.namespaces = append(x.namespaces, w.Namespace)
 		}
 		x.byNamespace[w.Namespace] = append(x.byNamespace[w.Namespace], w)
+		first := len(x.entries)
+		for _, s := range old[w.Ref] {
+			x.add(w, s.Labels)
+		}
 		if len(w.Pods) == 0 {
 			x.add(w, w.Labels)
 			continue
 		}
-		first := len(x.entries)
 		for _, p := range w.Pods {
 			if !slices.ContainsFunc(x.entries[first:], func(e indexEntry) bool { return x.agree(e.labels, p.Labels) }) {
 				x.add(w, p.Labels)

@@ -22,6 +22,8 @@ var (
 	LabelWaypointFor         = label.IoIstioWaypointFor.Name        // Gateway, GatewayClass
 	LabelGatewayManaged      = label.GatewayManaged.Name
 	LabelTLSMode             = label.SecurityTlsMode.Name
+	LabelCanonicalName       = label.ServiceCanonicalName.Name // pods, written by the injector where absent
+	LabelCanonicalRevision   = label.ServiceCanonicalRevision.Name
 )
 
 // Names that Istio's API packages have no constant for.
@@ -43,6 +45,8 @@ const (
 	labelK8sApp          = "k8s-app"
 	labelPodTemplateHash = "pod-template-hash"
 	labelVersion         = "app.kubernetes.io/version"
+	labelVersionOfPods   = "version"
+	labelAppName         = "app.kubernetes.io/name"
 	labelOperatorVersion = "operator.istio.io/version"
 	// LabelDefaultsForClass marks a ConfigMap with defaults for a gateway class.
 	LabelDefaultsForClass = "gateway.istio.io/defaults-for-class"

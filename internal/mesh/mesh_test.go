@@ -31,7 +31,7 @@ func TestSituations(t *testing.T) {
 			if parts["input.yaml"] == "" || parts["want"] == "" {
 				t.Fatalf("%s needs input.yaml and want", file)
 			}
-			m := mesh.Build(meshtest.Load(t, parts["input.yaml"]))
+			m := mesh.Build(meshtest.Load(t, parts["input.yaml"]), mesh.Assume{})
 			meshtest.Expect(t, meshtest.Facts(m), parts["want"])
 		})
 	}

@@ -166,7 +166,7 @@ func (b *builder) derivedMode(w *Workload, ns *namespace, inj injection) (Mode, 
 		return None, why
 	}
 	s := &b.mesh.Settings
-	if s.IstiodFound && !s.AmbientEnabled && !s.CNIFound && !s.ZtunnelFound {
+	if s.IstiodFound && !s.AmbientEnabled && !s.CNIFound && !s.ZtunnelFound && !b.assume.ambient {
 		return None, append(why, Because{Text: "the control plane has ambient mode off (PILOT_ENABLE_AMBIENT), so the label has no effect", Evidence: Evidence{Object: ns.ref}})
 	}
 	return Ambient, why

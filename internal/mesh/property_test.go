@@ -47,7 +47,7 @@ func build(t interface{ Fatalf(string, ...any) }, objects []snapshot.Object) *me
 			t.Fatalf("add: %v", err)
 		}
 	}
-	return mesh.Build(b.Build())
+	return mesh.Build(b.Build(), mesh.Assume{})
 }
 
 // The order of the input changes nothing, and neither does the order in which maps are walked.

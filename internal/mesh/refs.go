@@ -1,10 +1,6 @@
 package mesh
 
-import (
-	"cmp"
-
-	"github.com/sidestep-mesh/sidestep/internal/snapshot"
-)
+import "github.com/sidestep-mesh/sidestep/internal/snapshot"
 
 // Kinds as Ref and snapshot.Knowledge name them.
 var (
@@ -44,20 +40,6 @@ func refOf(kind snapshot.Kind, o snapshot.Object) Ref {
 		group = ""
 	}
 	return Ref{Group: group, Kind: kind.Kind, Namespace: o.GetNamespace(), Name: o.GetName()}
-}
-
-// String gives Kind namespace/name, as messages name objects.
-func (r Ref) String() string {
-	if r.Namespace == "" {
-		return r.Kind + " " + r.Name
-	}
-	return r.Kind + " " + r.Namespace + "/" + r.Name
-}
-
-// Compare orders by namespace, kind, name, group: the order of every list in a Mesh.
-func (r Ref) Compare(o Ref) int {
-	return cmp.Or(cmp.Compare(r.Namespace, o.Namespace), cmp.Compare(r.Kind, o.Kind),
-		cmp.Compare(r.Name, o.Name), cmp.Compare(r.Group, o.Group))
 }
 
 // maxValue bounds Evidence.Value: it is for a person to recognise the field, not to hold it.

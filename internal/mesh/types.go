@@ -5,29 +5,30 @@ package mesh
 
 import (
 	"github.com/sidestep-mesh/sidestep/internal/authz"
+	"github.com/sidestep-mesh/sidestep/internal/object"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Mode is the data plane a workload's traffic goes through.
-type Mode string
-
-const (
-	Sidecar Mode = "sidecar" // an istio-proxy in the pod
-	Ambient Mode = "ambient" // ztunnel on the node, perhaps a waypoint
-	None    Mode = "none"    // outside the mesh
+// The words that every room shares; see package object.
+type (
+	Ref  = object.Ref
+	Mode = object.Mode
+	Role = object.Role
 )
 
-// Role is what a workload is for; only application workloads are classified.
-type Role string
-
+// Modes and roles, as this package spells them.
 const (
-	Application Role = "application"
-	Waypoint    Role = "waypoint"
-	Gateway     Role = "gateway"
-	Ztunnel     Role = "ztunnel"
-	Istiod      Role = "istiod"
-	CNI         Role = "cni"
+	Sidecar = object.Sidecar
+	Ambient = object.Ambient
+	None    = object.None
+
+	Application = object.Application
+	Waypoint    = object.Waypoint
+	Gateway     = object.Gateway
+	Ztunnel     = object.Ztunnel
+	Istiod      = object.Istiod
+	CNI         = object.CNI
 )
 
 // SidecarKind tells how a proxy sits in its pod.
@@ -38,15 +39,6 @@ const (
 	ClassicSidecar SidecarKind = "classic" // spec.containers
 	NativeSidecar  SidecarKind = "native"  // spec.initContainers with restartPolicy Always
 )
-
-// Ref names an object. Kind is the plain kind name; Group is empty for core and workload kinds
-// where the kind is unambiguous.
-type Ref struct {
-	Group     string `json:"group,omitempty"`
-	Kind      string `json:"kind"`
-	Namespace string `json:"namespace,omitempty"`
-	Name      string `json:"name"`
-}
 
 // Evidence is the object and the field that a fact was read from.
 type Evidence struct {
@@ -92,6 +84,9 @@ type Workload struct {
 	// Pods are the live pods, empty when the input has none (manifests); Derived then says so.
 	Pods    []*snapshot.Pod
 	Derived bool
+	// Sets are the pods parted by what tells them apart to the mesh: one where all are alike, more during a rollout or where
+	// an Assume says so. There is always one.
+	Sets []PodSet
 	// Replicas is the number of pods wanted (for a DaemonSet, nodes it is scheduled on or 1 when
 	// unknown; for Jobs, parallelism).
 	Replicas       int

@@ -219,7 +219,7 @@ func TestUses(t *testing.T) {
 		"a field from the future":                                {authzPolicy("shop", "{rules: [{}], tomorrow: true}"), cart + "unknown-field both: AuthorizationPolicy shop/x spec.tomorrow"},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			m := mesh.Build(meshtest.Load(t, base+"---\n"+c.yaml))
+			m := mesh.Build(meshtest.Load(t, base+"---\n"+c.yaml), mesh.Assume{})
 			meshtest.Expect(t, meshtest.Facts(m), c.want)
 			note(seen, m.Uses)
 			for _, w := range m.Workloads {

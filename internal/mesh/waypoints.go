@@ -47,6 +47,9 @@ func (b *builder) gatherWaypoints() {
 		// istiod goes by the address, which is written once a pod has been ready, not by the condition.
 		w.Programmed = len(g.Status.Addresses) > 0
 		w.StatusKnown = w.Programmed || len(g.Status.Conditions) > 0 || g.UID != "" || !g.CreationTimestamp.IsZero()
+		if b.assume.ready[w.Ref] {
+			w.Programmed, w.StatusKnown, w.ReadyPods = true, true, max(w.ReadyPods, 1)
+		}
 		w.Admits, w.AdmitsAll = b.admitted(g)
 		b.mesh.Waypoints = append(b.mesh.Waypoints, w)
 		b.mesh.waypoints[w.Ref] = w

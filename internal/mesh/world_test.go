@@ -56,7 +56,7 @@ func TestWorldAnswers(t *testing.T) {
 		"a port outside the sidecar is nobody's":            {excluded + "---\n" + denyAdmin, nil, "/admin", authz.Allow, authz.PointNobody},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			m := mesh.Build(meshtest.Load(t, c.yaml))
+			m := mesh.Build(meshtest.Load(t, c.yaml), mesh.Assume{})
 			a := answer(t, m, c.overrides, c.path)
 			if a.Decision != c.decision || c.by != "" && a.By != c.by {
 				t.Errorf("answer is %s by %s (%s), want %s by %s", a.Decision, a.By, a.Why, c.decision, c.by)
@@ -76,7 +76,7 @@ func TestWorldOfHiddenPolicies(t *testing.T) {
 	}
 	kind := snapshot.Kind{Group: "security.istio.io", Kind: "AuthorizationPolicy"}
 	b.Mark(kind, snapshot.Knowledge{State: snapshot.Hidden, Reason: "listing is forbidden"})
-	m := mesh.Build(b.Build())
+	m := mesh.Build(b.Build(), mesh.Assume{})
 	for _, w := range m.Workloads {
 		if !slices.Contains(w.Unknown, kind) {
 			t.Errorf("%s does not list %s as unknown", w.Ref, kind)
@@ -90,7 +90,7 @@ func TestWorldOfHiddenPolicies(t *testing.T) {
 // TestWorldOfHiddenPoliciesOfOneNamespace: only that namespace is in doubt.
 func TestWorldOfHiddenPoliciesOfOneNamespace(t *testing.T) {
 	broken := base + "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: x, namespace: web}\nspec: {rules: 7}\n"
-	m := mesh.Build(manifest.Load(manifest.Stream("x.yaml", strings.NewReader(broken))))
+	m := mesh.Build(manifest.Load(manifest.Stream("x.yaml", strings.NewReader(broken))), mesh.Assume{})
 	for _, w := range m.Workloads {
 		if doubt := len(w.Unknown) > 0; doubt != (w.Namespace == "web") {
 			t.Errorf("%s: unknown kinds %v", w.Ref, w.Unknown)
@@ -99,7 +99,7 @@ func TestWorldOfHiddenPoliciesOfOneNamespace(t *testing.T) {
 }
 
 func TestDestinations(t *testing.T) {
-	m := mesh.Build(meshtest.Load(t, base+"---\napiVersion: v1\nkind: Service\nmetadata: {name: peers, namespace: shop}\nspec: {clusterIP: None, selector: {app: cart}, ports: [{name: http, port: 7000}]}\n"))
+	m := mesh.Build(meshtest.Load(t, base+"---\napiVersion: v1\nkind: Service\nmetadata: {name: peers, namespace: shop}\nspec: {clusterIP: None, selector: {app: cart}, ports: [{name: http, port: 7000}]}\n"), mesh.Assume{})
 	for sentence, c := range map[string]struct {
 		name string
 		port uint16
@@ -132,7 +132,7 @@ func TestWorldOfWaysRound(t *testing.T) {
 	canary := strings.Replace(base, "{name: cart, namespace: shop}\nspec: {clusterIP", "{name: cart, namespace: shop, labels: {istio.io/use-waypoint: w, istio.io/use-waypoint-canary: next}, annotations: {istio.io/use-waypoint-canary-weight: \"WEIGHT\"}}\nspec: {clusterIP", 1) +
 		gateway("shop", "w", "", "", programmed) + gateway("shop", "next", "", "", programmed)
 	cart := func(yaml string) (w authz.Workload, s authz.Service) {
-		world := mesh.AuthzWorld(mesh.Build(meshtest.Load(t, yaml)), nil)
+		world := mesh.AuthzWorld(mesh.Build(meshtest.Load(t, yaml), mesh.Assume{}), nil)
 		for _, x := range world.Workloads {
 			if x.Ref.Name == "cart" {
 				w = x

@@ -7,6 +7,8 @@ import (
 	"math"
 	"sort"
 	"time"
+
+	"github.com/sidestep-mesh/sidestep/internal/object"
 )
 
 // Point is one sample: Unix seconds and a finite value.
@@ -75,7 +77,7 @@ func Finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
 // APIVersion and Kind identify a recorded dump.
 const (
-	APIVersion = "sidestep.dev/v1alpha1"
+	APIVersion = object.APIVersion
 	DumpKind   = "MetricDump"
 )
 

@@ -10,10 +10,12 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/sidestep-mesh/sidestep/internal/object"
 )
 
 // APIVersion is the version of every JSON document that this package writes.
-const APIVersion = "sidestep.dev/v1alpha1"
+const APIVersion = object.APIVersion
 
 // docsURL is where the generated page of all rules is published.
 const docsURL = "https://github.com/sidestep-mesh/sidestep/blob/main/docs/rules.md"

@@ -5,13 +5,14 @@ import (
 	"sort"
 	"time"
 
+	"github.com/sidestep-mesh/sidestep/internal/object"
 	"github.com/sidestep-mesh/sidestep/internal/roi/latency"
 	"github.com/sidestep-mesh/sidestep/internal/roi/packing"
 	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 )
 
 // APIVersion of every document of this package; the kinds are below.
-const APIVersion = "sidestep.dev/v1alpha1"
+const APIVersion = object.APIVersion
 
 // Kinds.
 const (

@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// Builder gathers objects for one Snapshot. It owns what is given to it.
+// Builder gathers objects for one Snapshot.
 type Builder struct {
 	objects    map[reflect.Type][]entry
 	files      []string         // by the number that a place has
@@ -43,25 +43,39 @@ func NewBuilder() *Builder {
 	}
 }
 
-// Add puts an object in, after removing what no verdict depends on (see Strip), so that a cluster, its
-// manifests and its archive give the same objects. A *corev1.Pod becomes a *Pod. Add returns an error for a Go type
-// that is no kind of a snapshot. Of several objects with the same kind, namespace and name the first one counts, and
-// Build reports the others as problems.
-func (b *Builder) Add(o Object, src Source) error {
+// Own is Add for an object that its caller made and hands over: it is stripped in place and must not be changed afterwards.
+func (b *Builder) Own(o Object, src Source) error {
 	if full, ok := o.(*corev1.Pod); ok {
 		o = PodOf(full)
 	}
+	t, err := adopt(o)
+	if err != nil {
+		return err
+	}
+	b.objects[t] = append(b.objects[t], entry{object: o, place: b.place(src)})
+	return nil
+}
+
+// adopt gives an object the form that a snapshot keeps and returns its Go type, which is that of its kind.
+func adopt(o Object) (reflect.Type, error) {
 	t := reflect.TypeOf(o)
 	info, ok := infoOf(t)
 	if !ok {
-		return fmt.Errorf("add %T: not a kind a snapshot holds", o)
+		return nil, fmt.Errorf("add %T: not a kind a snapshot holds", o)
 	}
 	// Lists of a live cluster carry no type, files do, in any accepted version.
 	o.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{
 		Group: info.Group, Version: info.Versions[0], Kind: info.Kind.Kind})
 	Strip(o)
-	b.objects[t] = append(b.objects[t], entry{object: o, place: b.place(src)})
-	return nil
+	return t, nil
+}
+
+// Add puts a copy of an object in, after removing what no verdict depends on (see Strip), so that a cluster, its
+// manifests and its archive give the same objects. A *corev1.Pod becomes a *Pod. Add returns an error for a Go type
+// that is no kind of a snapshot. Of several objects with the same kind, namespace and name the first one counts, and
+// Build reports the others as problems.
+func (b *Builder) Add(o Object, src Source) error {
+	return b.Own(o.DeepCopyObject().(Object), src)
 }
 
 // place gives each file a number.
@@ -86,7 +100,7 @@ func QualifiedName(namespace, name string) string {
 	return namespace + "/" + name
 }
 
-// AddUnknown records fields of an added object that are not known; see Snapshot.UnknownFields.
+// AddUnknown records fields of an object that was given to Own and that are not known; see Snapshot.UnknownFields.
 func (b *Builder) AddUnknown(o Object, paths []string) {
 	if len(paths) > 0 {
 		b.unknown[o] = paths

@@ -10,6 +10,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/sidestep-mesh/sidestep/internal/object"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 )
 
@@ -51,7 +52,7 @@ func WriteArchive(w io.Writer, s *snapshot.Snapshot) error {
 	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
 	h := archiveHeader{
-		APIVersion: "sidestep.dev/v1alpha1", Kind: archiveKind, Format: archiveFormat,
+		APIVersion: object.APIVersion, Kind: archiveKind, Format: archiveFormat,
 		Objects: s.Len(), Namespaces: s.Namespaces(), Ignored: s.Ignored(), Problems: s.Problems(),
 	}
 	for k, known := range s.Marked() {

@@ -34,7 +34,7 @@ func (o outcome) addTo(b *snapshot.Builder) {
 	case o.problem != nil:
 		b.Report(*o.problem)
 	default:
-		if err := b.Add(o.object, o.source); err != nil {
+		if err := b.Own(o.object, o.source); err != nil {
 			b.Report(snapshot.Problem{Source: o.source, Message: err.Error()})
 			return
 		}

@@ -108,7 +108,7 @@ func TestNothingChangesASnapshot(t *testing.T) {
 		t.Errorf("of %d pods only %d share with the one before", len(pods), shared)
 	}
 	before := archiveOf(t, s)
-	audit.Run(mesh.Build(s), audit.Options{})
+	audit.Run(mesh.Build(s, mesh.Assume{}), audit.Options{})
 	if !bytes.Equal(before, archiveOf(t, s)) {
 		t.Error("an audit changed the snapshot")
 	}

@@ -24,7 +24,7 @@ func Redact(s *snapshot.Snapshot, key []byte) *snapshot.Snapshot {
 	for i, o := range copies {
 		redactor{text: p.text}.object(o)
 		// Two names meet in one pseudonym only by a collision of hashes, and then this says so.
-		if err := b.Add(o, snapshot.Source{}); err != nil {
+		if err := b.Own(o, snapshot.Source{}); err != nil {
 			b.Report(snapshot.Problem{Message: err.Error()})
 			continue
 		}

@@ -30,7 +30,7 @@ func archiveOf(t *testing.T, s *snapshot.Snapshot) []byte {
 
 // verdicts says what an audit decided without a name in it, sorted: redaction changes the order too.
 func verdicts(s *snapshot.Snapshot) []string {
-	result := audit.Run(mesh.Build(s), audit.Options{})
+	result := audit.Run(mesh.Build(s, mesh.Assume{}), audit.Options{})
 	var out []string
 	for _, w := range result.Workloads {
 		line := fmt.Sprintf("%s %s %s", w.Workload.Kind, w.Workload.Mode, w.Verdict)

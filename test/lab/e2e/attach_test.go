@@ -71,7 +71,7 @@ func meshFacts(ctx context.Context, t *testing.T) *mesh.Mesh {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return mesh.Build(snap)
+	return mesh.Build(snap, mesh.Assume{})
 }
 
 func bindingCondition(s *mesh.Service) scenario.Condition {
