@@ -52,6 +52,7 @@ var mayImport = map[string][]string{
 	"migrate":    {"plan", "verify"},
 	"demo":       {"snapshot"},
 	"report":     {"assertion", "audit", "authz", "plan", "migrate", "roi", "mesh"},
+	"gate":       {"report"},
 	"live":       {"snapshot", "authz", "mesh", "audit", "plan", "verify", "migrate", "metric", "roi"},
 	"cli":        {"*"},
 	"controller": {"*"},

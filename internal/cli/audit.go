@@ -24,6 +24,7 @@ type auditFlags struct {
 	wide, list         bool
 	only, codes        []string
 	selector, severity string
+	gate               *gateFlags // nil where findings are shown as they are
 	audit.Options
 }
 
@@ -91,6 +92,7 @@ func (f *auditFlags) lists(namespaces []string) bool {
 func newAuditCommand(env *Env) *cobra.Command {
 	var in inputFlags
 	var show auditFlags
+	var known gateFlags
 	var failOn string
 	var printRBAC bool
 	c := &cobra.Command{
@@ -114,12 +116,19 @@ Exit codes:
 			if printRBAC {
 				return writeClusterRole(env.Stdout)
 			}
+			if err := known.configure(env, c, &in); err != nil {
+				return err
+			}
 			if err := errors.Join(show.check(), checkFailOn(failOn)); err != nil {
 				return err
 			}
+			show.gate = &known
 			r, err := runAudit(c.Context(), env, &in, &show)
 			if err != nil {
 				return err
+			}
+			if known.writeBaseline != "" {
+				return known.write(env, r)
 			}
 			show.list = show.lists(in.namespaces)
 			if err := writeAudit(env, r, &show); err != nil {
@@ -133,6 +142,7 @@ Exit codes:
 	}
 	in.register(c)
 	show.register(c)
+	known.register(c)
 	c.Flags().StringVar(&failOn, "fail-on", "error", "exit with 2 when a finding is at least this `SEVERITY`, today or if the sidecar just went: error, warning or info; today for errors of today alone, none for never")
 	c.Flags().BoolVar(&printRBAC, "print-rbac", false, "print the ClusterRole that reading a cluster needs, and do nothing else")
 	completeWith(c, "fail-on", failOnValues...)
@@ -142,7 +152,7 @@ Exit codes:
 var failOnValues = []string{"error", report.FailOnToday, "warning", "info", "none"}
 
 func checkFailOn(severity string) error {
-	if slices.Contains([]string{"error", "warning", "info", "none"}, severity) {
+	if slices.Contains(failOnValues, severity) {
 		return nil
 	}
 	return fmt.Errorf("--fail-on %s: use %s", severity, orList(failOnValues))
@@ -158,7 +168,12 @@ func runAudit(ctx context.Context, env *Env, in *inputFlags, show *auditFlags) (
 	if err != nil {
 		return nil, err
 	}
-	r := auditSnapshot(snap, show.Options, env.provenance(in.source(env)), filter)
+	r := auditSnapshot(snap, show.Options, env.provenance(in.source()), filter)
+	if show.gate != nil {
+		if err := show.gate.apply(env, snap, r); err != nil {
+			return nil, err
+		}
+	}
 	if len(r.Workloads) == 0 && !show.narrows() {
 		return nil, nothingToAudit(snap, in)
 	}

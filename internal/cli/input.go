@@ -44,7 +44,7 @@ func (f *inputFlags) register(c *cobra.Command) {
 }
 
 // source says in words what load reads.
-func (f *inputFlags) source(env *Env) string {
+func (f *inputFlags) source() string {
 	if len(f.files) > 0 {
 		return strings.Join(f.files, ", ")
 	}

@@ -2,19 +2,44 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
 
+// graceOfInterrupt is how long a command may take to end by itself once it is told to.
+const graceOfInterrupt = 500 * time.Millisecond
+
 // Run runs the command line in env and returns the exit code. Whatever goes wrong is one message on
-// env.Stderr.
+// env.Stderr. When ctx ends, so does Run, even if the command waits for something that cannot be told, such as
+// standard input.
 func Run(ctx context.Context, env *Env, args []string) int {
 	root := newRootCommand(env)
 	root.SetArgs(args)
-	code, message := codeOf(root.ExecuteContext(ctx))
+	done := make(chan error, 1)
+	go func() { done <- root.ExecuteContext(ctx) }()
+	var err error
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		select {
+		case err = <-done:
+		case <-time.After(graceOfInterrupt):
+			err = context.Canceled
+		}
+	}
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		err = &ExitStatus{Code: ExitError, Message: "interrupted: nothing was finished"}
+	}
+	code, message := codeOf(err)
+	if errors.Is(err, syscall.EPIPE) {
+		return code // whoever read the output has had enough
+	}
 	if message != "" {
 		fmt.Fprintf(env.Stderr, "%s: %s\n", programName(env), message)
 	}
@@ -23,8 +48,9 @@ func Run(ctx context.Context, env *Env, args []string) int {
 
 func newRootCommand(env *Env) *cobra.Command {
 	root := &cobra.Command{
-		Use:   "sidestep",
-		Short: "Move an Istio mesh from sidecars to ambient mode, with proof",
+		Use:     "sidestep",
+		Version: Version(),
+		Short:   "Move an Istio mesh from sidecars to ambient mode, with proof",
 		Long: `Sidestep moves an Istio mesh from one sidecar per pod to a hybrid: ztunnel for every
 workload that can have it, a waypoint where a policy or a route needs one, a sidecar
 only where nothing else preserves behaviour.

@@ -32,6 +32,8 @@ type Summary struct {
 	BySeverity map[string]int `json:"bySeverity"`
 	// IfMoved counts, likewise, what is no error today and would be one if the sidecar just went.
 	IfMoved int `json:"ifMoved"`
+	// Known counts findings that do not count: in the baseline, or ignored.
+	Known int `json:"known,omitempty"`
 	// Sidecars are pods with one now; SidecarsRemovable those whose verdict needs none.
 	Sidecars          int `json:"sidecars"`
 	SidecarsRemovable int `json:"sidecarsRemovable"`
@@ -91,7 +93,9 @@ type Finding struct {
 	Severity string `json:"severity"` // error, warning, info: by what is true today
 	// IfMoved is "error" where something would be broken, or less protected, if the sidecar went and nothing else
 	// were done; empty where that adds nothing to Severity.
-	IfMoved  string `json:"ifMoved,omitempty"`
+	IfMoved string `json:"ifMoved,omitempty"`
+	// Known says why the finding does not count: it is in the baseline, or ignored for a reason.
+	Known    string `json:"known,omitempty"`
 	Requires string `json:"requires"` // the least mode that preserves what it is about
 	Message  string `json:"message"`
 	Subject  Object `json:"subject"`
@@ -99,6 +103,14 @@ type Finding struct {
 	// Evidence is every field that the finding was read from.
 	Evidence []Evidence `json:"evidence,omitempty"`
 	Place
+}
+
+// Worst is the severer of what holds today and what would hold without the sidecar.
+func (f *Finding) Worst() string {
+	if severityRank(f.IfMoved) > severityRank(f.Severity) {
+		return f.IfMoved
+	}
+	return f.Severity
 }
 
 // Evidence is a field of an object.
@@ -267,12 +279,12 @@ func (g codeGroup) workloads() int {
 
 // broken is what a reader should look at first, by code: what is broken today.
 func (r *AuditReport) broken() []codeGroup {
-	return r.group(func(t topic) bool { return t.Severity == "error" })
+	return r.group(func(t topic) bool { return t.Known == "" && t.Severity == "error" })
 }
 
 // ifMoved is what would be broken if sidecars just went, by code.
 func (r *AuditReport) ifMoved() []codeGroup {
-	return r.group(func(t topic) bool { return t.IfMoved == "error" })
+	return r.group(func(t topic) bool { return t.Known == "" && t.IfMoved == "error" })
 }
 
 // whole is what is about the mesh as a whole and no error, by code.

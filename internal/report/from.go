@@ -33,7 +33,7 @@ func NewAudit(m *mesh.Mesh, result *audit.Result, options audit.Options, from Pr
 		}
 	}
 	r.Summary = summaryOf(audit.Summarize(kept), r, options)
-	r.Overview = r.overview()
+	r.Recount()
 	return r
 }
 
@@ -50,7 +50,6 @@ func summaryOf(s audit.Summary, r *AuditReport, options audit.Options) Summary {
 	out := Summary{
 		Workloads:            len(r.Workloads),
 		ByVerdict:            map[string]int{},
-		BySeverity:           map[string]int{},
 		Sidecars:             s.Sidecars,
 		SidecarsRemovable:    s.SidecarsRemovable,
 		RemovableCPUMilli:    s.RemovableCPUMilli,
@@ -66,22 +65,33 @@ func summaryOf(s audit.Summary, r *AuditReport, options audit.Options) Summary {
 	for _, v := range verdicts {
 		out.ByVerdict[v] = s.ByVerdict[audit.Verdict(v)]
 	}
+	return out
+}
+
+// Recount counts the findings again, after some were marked as known.
+func (r *AuditReport) Recount() {
+	s := &r.Summary
+	s.BySeverity, s.IfMoved, s.Known = map[string]int{}, 0, 0
 	for _, severity := range severities {
-		out.BySeverity[severity] = 0
+		s.BySeverity[severity] = 0
 	}
 	count := func(list []Finding) {
 		for _, f := range list {
-			out.BySeverity[f.Severity]++
-			if f.IfMoved == "error" {
-				out.IfMoved++
+			switch {
+			case f.Known != "":
+				s.Known++
+				continue
+			case f.IfMoved == "error":
+				s.IfMoved++
 			}
+			s.BySeverity[f.Severity]++
 		}
 	}
 	count(r.Findings)
 	for i := range r.Workloads {
 		count(r.Workloads[i].Findings)
 	}
-	return out
+	r.Overview = r.overview()
 }
 
 func workloadOf(m *mesh.Mesh, w audit.WorkloadResult) Workload {

@@ -109,13 +109,13 @@ func (r *AuditReport) overview() Overview {
 		}
 		o.Groups = append(o.Groups, g)
 	}
-	o.Broken = r.codes(true, func(_ *Workload, f *Finding) bool { return f.Severity == "error" })
+	o.Broken = r.codes(true, func(_ *Workload, f *Finding) bool { return f.Known == "" && f.Severity == "error" })
 	o.First = r.codes(false, func(w *Workload, f *Finding) bool {
 		return w.Sidecars > 0 && w.Verdict != "sidecar" && f.Severity == "warning" && (f.Requires == "ambient" || f.Requires == "none")
 	})
 	moving := func(effect string) func(*Workload, *Finding) bool {
 		return func(w *Workload, f *Finding) bool {
-			return w.Sidecars > 0 && f.IfMoved == "error" && r.rule(f.Code).Moving == effect
+			return f.Known == "" && w.Sidecars > 0 && f.IfMoved == "error" && r.rule(f.Code).Moving == effect
 		}
 	}
 	o.FailsOpen, o.FailsShut = r.codes(false, moving("open")), r.codes(false, moving("shut"))
@@ -236,6 +236,9 @@ func (r *AuditReport) Screen(w io.Writer, o TextOptions) error {
 	r.screenCodes(p, "Before the first move", v.First, "nothing")
 	p.line("%s %s", p.bold("If sidecars just went"), clipTo(screenWidth-22, codesInLine(v.FailsOpen, "fail open")+"; "+codesInLine(v.FailsShut, "fail shut")))
 	r.screenInput(p)
+	if s.Known > 0 {
+		p.line("%s %s", p.bold("Known"), "and not counted: "+count(s.Known, "finding")+" in the baseline or ignored")
+	}
 	p.line("%s", p.bold("Next"))
 	for _, line := range r.next(v, o.Command) {
 		p.line("  %s", clip(line))

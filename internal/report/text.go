@@ -56,6 +56,9 @@ func (r *AuditReport) textWorkload(p *printer, w *Workload, nameWidth int, wide 
 
 func (r *AuditReport) textFinding(p *printer, f Finding, indent string) {
 	p.line("%s%s %s%s (needs %s) %s", indent, f.Code, p.severity(f.Severity), f.then(), f.Requires, f.Message)
+	if f.Known != "" {
+		p.line("%s  %s", indent, p.faint("not counted: "+f.Known))
+	}
 	for _, e := range f.Evidence {
 		p.line("%s  %s", indent, p.faint("read from "+e.String()))
 	}
@@ -149,6 +152,9 @@ func (s *Summary) findings() string {
 	text := fmt.Sprintf("%s today, %s, %s", count(s.BySeverity["error"], "error"), count(s.BySeverity["warning"], "warning"), count(s.BySeverity["info"], "note"))
 	if s.IfMoved > 0 {
 		text += fmt.Sprintf("; %s of the warnings would be errors if the sidecar just went", number(s.IfMoved))
+	}
+	if s.Known > 0 {
+		text += fmt.Sprintf("; not counted are %s in the baseline or ignored", number(s.Known))
 	}
 	return text
 }
