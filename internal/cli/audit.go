@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sidestep-mesh/sidestep/internal/audit"
+	"github.com/sidestep-mesh/sidestep/internal/authz"
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
 	"github.com/sidestep-mesh/sidestep/internal/report"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
@@ -93,6 +94,7 @@ func newAuditCommand(env *Env) *cobra.Command {
 	var in inputFlags
 	var show auditFlags
 	var known gateFlags
+	var diff string
 	var failOn string
 	var printRBAC bool
 	c := &cobra.Command{
@@ -123,6 +125,9 @@ Exit codes:
 				return err
 			}
 			show.gate = &known
+			if diff != "" {
+				return diffAudits(c.Context(), env, &in, &show, diff, failOn)
+			}
 			r, err := runAudit(c.Context(), env, &in, &show)
 			if err != nil {
 				return err
@@ -143,6 +148,7 @@ Exit codes:
 	in.register(c)
 	show.register(c)
 	known.register(c)
+	c.Flags().StringVar(&diff, "diff", "", "say what changed since this `BASE`, a file, folder or snapshot: verdicts, findings, access and cost; exits with 2 when access changed or a new finding is as severe as --fail-on")
 	c.Flags().StringVar(&failOn, "fail-on", "error", "exit with 2 when a finding is at least this `SEVERITY`, today or if the sidecar just went: error, warning or info; today for errors of today alone, none for never")
 	c.Flags().BoolVar(&printRBAC, "print-rbac", false, "print the ClusterRole that reading a cluster needs, and do nothing else")
 	completeWith(c, "fail-on", failOnValues...)
@@ -178,6 +184,46 @@ func runAudit(ctx context.Context, env *Env, in *inputFlags, show *auditFlags) (
 		return nil, nothingToAudit(snap, in)
 	}
 	return r, nil
+}
+
+// diffAudits audits the input and its base and shows what the change between them does.
+func diffAudits(ctx context.Context, env *Env, in *inputFlags, show *auditFlags, base, failOn string) error {
+	if err := checkFormat(show.output, "text", "json", "markdown"); err != nil {
+		return fmt.Errorf("--diff: %w", err)
+	}
+	audited := func(in *inputFlags) (*report.AuditReport, *mesh.Mesh, error) {
+		snap, err := in.load(ctx, env)
+		if err != nil {
+			return nil, nil, err
+		}
+		m := mesh.Build(snap, mesh.Assume{})
+		r := report.NewAudit(m, audit.Run(m, show.Options), show.Options, env.provenance(in.source()), report.Filter{Namespaces: in.namespaces})
+		return r, m, show.gate.apply(env, snap, r)
+	}
+	was := *in
+	was.files, was.context, was.kubeconfig = []string{base}, "", ""
+	before, a, err := audited(&was)
+	if err != nil {
+		return fmt.Errorf("--diff %s: %w", base, err)
+	}
+	after, b, err := audited(in)
+	if err != nil {
+		return err
+	}
+	x, y := mesh.AuthzWorld(a, nil), mesh.AuthzWorld(b, nil)
+	d := report.NewAuditDiff(before, after, diffOnEveryCore(&x, &y, authz.Options{}))
+	switch show.output {
+	case "json":
+		err = d.JSON(env.Stdout)
+	case "markdown":
+		err = d.Markdown(env.Stdout)
+	default:
+		err = d.Text(env.Stdout, report.TextOptions{Colour: env.Colour()})
+	}
+	if err == nil && failOn != "none" && d.Worse(failOn) {
+		err = Findings()
+	}
+	return err
 }
 
 // narrows reports whether flags beside the namespace pick workloads: then to find none is an answer.

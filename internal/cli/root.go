@@ -70,6 +70,7 @@ Exit codes: 0 clean, 1 error, 2 findings or changes pending, 3 held or halted.`,
 	root.AddCommand(
 		newAuditCommand(env),
 		newExplainCommand(env),
+		newRulesCommand(env),
 		newAuthzCommand(env),
 		newRoiCommand(env),
 		newSnapshotCommand(env),

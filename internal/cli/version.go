@@ -21,8 +21,14 @@ func newVersionCommand(env *Env) *cobra.Command {
 	}
 }
 
-// Version is the version of the module this program was built from.
+// release is set by release builds.
+var release string
+
+// Version is the version of the release, or of the module this program was built from.
 func Version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {
 		return "(devel)"

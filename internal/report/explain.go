@@ -2,6 +2,7 @@ package report
 
 import (
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -89,6 +90,34 @@ func (r *AuditReport) ExplainWorkload(w io.Writer, wl *Workload, o TextOptions) 
 	return err
 }
 
+// ExplainObject writes what was found about an object that is no workload: a policy, a route, a waypoint, a Service.
+func (r *AuditReport) ExplainObject(w io.Writer, o Object, options TextOptions) error {
+	p := &printer{colour: options.Colour}
+	p.line("%s", p.bold(o.String()))
+	found := 0
+	for _, t := range r.topics() {
+		if t.Subject != o && !slices.ContainsFunc(t.Evidence, func(e Evidence) bool { return e.Object == o }) {
+			continue
+		}
+		found++
+		p.line("")
+		r.textFinding(p, t.Finding, "  ")
+		for i, wl := range t.Workloads {
+			if i == mostWorkloads && !options.Wide {
+				p.line("    and %s more: see --wide", count(len(t.Workloads)-i, "workload"))
+				break
+			}
+			p.line("    about %s", wl)
+		}
+	}
+	if found == 0 {
+		p.line("")
+		p.line("Nothing was found about it: no workload's verdict rests on it.")
+	}
+	_, err := w.Write(p.Bytes())
+	return err
+}
+
 // explainHeads are the headings over the findings that require a mode.
 var explainHeads = map[string]string{
 	"sidecar":  "What only a sidecar keeps",
@@ -132,6 +161,39 @@ func (r *AuditReport) Rule(code string) (Rule, bool) {
 		}
 	}
 	return Rule{}, false
+}
+
+// ListRules writes every code with its title, one a line.
+func (r *AuditReport) ListRules(w io.Writer, o TextOptions) error {
+	p := &printer{colour: o.Colour}
+	for _, rule := range r.Rules {
+		p.line("%s  %s  %s  %s", rule.Code, p.severity(pad(rule.Severity, 7)), p.verdict(pad(rule.Requires, 8), rule.Requires), rule.Title)
+	}
+	_, err := w.Write(p.Bytes())
+	return err
+}
+
+// RulesJSON writes every code as a versioned document.
+func (r *AuditReport) RulesJSON(w io.Writer) error {
+	type rule struct {
+		Code       string   `json:"code"`
+		Title      string   `json:"title"`
+		Severity   string   `json:"severity"`
+		Requires   string   `json:"requires"`
+		Moving     string   `json:"moving,omitempty"`
+		Why        string   `json:"why"`
+		Remedy     string   `json:"remedy"`
+		References []string `json:"references"`
+	}
+	list := make([]rule, 0, len(r.Rules))
+	for _, x := range r.Rules {
+		list = append(list, rule(x))
+	}
+	return writeJSON(w, struct {
+		APIVersion string `json:"apiVersion"`
+		Kind       string `json:"kind"`
+		Rules      []rule `json:"rules"`
+	}{APIVersion, "RuleList", list})
 }
 
 // wrap breaks text into lines of at most 88 characters.
