@@ -1,9 +1,16 @@
 package cli
 
 import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -160,3 +167,60 @@ spec:
   selector: {matchLabels: {app: web}}
   rules: [{to: [{operation: {paths: [/admin]}}]}]
 `
+
+// A release is the same whoever builds it, and the install script puts it where a shell without a compiler runs it.
+func TestAReleaseIsReproducibleAndInstalls(t *testing.T) {
+	from, root := t.TempDir(), t.TempDir()
+	build := func(name string) []byte {
+		t.Helper()
+		out := filepath.Join(t.TempDir(), "sidestep")
+		c := exec.Command("go", "build", "-trimpath", "-buildvcs=false",
+			"-ldflags=-s -w -buildid= -X github.com/sidestep-mesh/sidestep/internal/cli.release=0.0.1", "-o", out, "../../cmd/sidestep")
+		c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOTMPDIR="+t.TempDir())
+		if text, err := c.CombinedOutput(); err != nil {
+			t.Fatalf("%s build: %v\n%s", name, err, text)
+		}
+		data, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	first := build("first")
+	if !bytes.Equal(first, build("second")) {
+		t.Error("two builds of the same source differ")
+	}
+	archive := "sidestep_0.0.1_linux_" + runtime.GOARCH + ".tar.gz"
+	var packed bytes.Buffer
+	zip := gzip.NewWriter(&packed)
+	tape := tar.NewWriter(zip)
+	err := errors.Join(tape.WriteHeader(&tar.Header{Name: "sidestep", Mode: 0o755, Size: int64(len(first))}),
+		func() error { _, err := tape.Write(first); return err }(), tape.Close(), zip.Close(),
+		os.WriteFile(filepath.Join(from, archive), packed.Bytes(), 0o644),
+		os.WriteFile(filepath.Join(from, "checksums.txt"), fmt.Appendf(nil, "%x  %s\n", sha256.Sum256(packed.Bytes()), archive), 0o644))
+	if err != nil {
+		t.Fatal(err)
+	}
+	install := func(args ...string) ([]byte, error) {
+		c := exec.Command("/bin/sh", append([]string{"../../install.sh"}, args...)...)
+		c.Env = []string{"PATH=/usr/bin:/bin", "HOME=" + root, "SIDESTEP_FROM=" + from, "SIDESTEP_DIR=" + filepath.Join(root, "bin")}
+		return c.CombinedOutput()
+	}
+	if out, err := install(); err == nil || !strings.Contains(string(out), "say which version") {
+		t.Errorf("without a version: %v, %s", err, out)
+	}
+	if out, err := install("v0.0.1"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	run := exec.Command(filepath.Join(root, "bin", "kubectl-sidestep"), "demo")
+	run.Env = []string{"PATH=/nowhere", "HOME=" + root}
+	if out, err := run.CombinedOutput(); err != nil || !strings.Contains(string(out), "What frees most") || !strings.Contains(string(out), "kubectl sidestep audit") {
+		t.Errorf("the installed program: %v\n%s", err, out)
+	}
+	if err := os.WriteFile(filepath.Join(from, archive), append(packed.Bytes(), 0), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := install("0.0.1"); err == nil || !strings.Contains(string(out), "is damaged") {
+		t.Errorf("a damaged archive: %v, %s", err, out)
+	}
+}
