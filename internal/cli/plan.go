@@ -1,0 +1,151 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"slices"
+
+	"github.com/sidestep-mesh/sidestep/internal/plan"
+	"github.com/sidestep-mesh/sidestep/internal/report"
+	"github.com/spf13/cobra"
+)
+
+// planFlags say what is planned and how it is shown.
+type planFlags struct {
+	output       string
+	wide         bool
+	calls        string
+	accept       []string
+	why          string
+	canary       string
+	maxPods      int
+	maxNamespace int
+}
+
+func (f *planFlags) register(c *cobra.Command) {
+	flags := c.Flags()
+	outputFlag(c, &f.output, "text", "json")
+	flags.BoolVar(&f.wide, "wide", false, "show every step, need and workload that stays, with reasons")
+	flags.StringVar(&f.calls, "calls", "", "`FILE` with the calls that exist: an answer of Prometheus about istio_requests_total or istio_tcp_*, or a list; see the example")
+	flags.StringArrayVar(&f.accept, "accept", nil, "take a divergence, as `CODE:NAMESPACE/NAME`; repeatable, needs --why")
+	flags.StringVar(&f.why, "why", "", "the `REASON` for what --accept takes; it is kept in the plan")
+	flags.StringVar(&f.canary, "canary", "", "the `NAMESPACE` whose workloads move first")
+	flags.IntVar(&f.maxPods, "max-pods", 0, "move at most so many `PODS` in one wave; 0 for no bound")
+	flags.IntVar(&f.maxNamespace, "max-namespaces", 0, "move workloads of at most so many `NAMESPACES` in one wave; 0 for no bound")
+}
+
+func (f *planFlags) check() error {
+	var err error
+	if len(f.accept) > 0 && f.why == "" {
+		err = fmt.Errorf("--accept needs --why: whoever reads the plan wants to know")
+	}
+	if f.maxPods < 0 || f.maxNamespace < 0 {
+		err = errors.Join(err, fmt.Errorf("--max-pods and --max-namespaces must not be negative"))
+	}
+	return errors.Join(checkFormat(f.output, "text", "json"), err)
+}
+
+func newPlanCommand(env *Env) *cobra.Command {
+	var in inputFlags
+	var f planFlags
+	c := &cobra.Command{
+		Use:   "plan",
+		Short: "Find an order of small steps to ambient mode in which nothing is weaker and no call that exists is refused",
+		Long: `Reads a mesh, from a cluster or from files, and finds the steps that move its workloads from
+sidecars to ambient mode and waypoints: what has to be prepared, who moves in which wave, what goes
+in the end, and who keeps a sidecar and why. It proves that no state on the way lets a call pass that
+is refused today, and orders the waves by the calls that exist. It never writes to a cluster.
+
+Without --calls every caller that a policy admits counts as one that calls. A wrong list of calls can
+make a call fail for the length of an undo; it can never let one pass.
+
+Exit codes:
+  0  nothing to do
+  1  no plan could be made
+  2  there are steps to take`,
+		Example: `  sidestep plan                                     # the cluster of the current context
+  sidestep plan -f mesh/ --calls calls.json -o json
+  curl -sG $PROMETHEUS/api/v1/query --data-urlencode 'query=sum by (source_workload,
+    source_workload_namespace, source_principal, destination_workload, destination_workload_namespace,
+    destination_service_name, destination_service_namespace) (increase(istio_requests_total[7d]))' > calls.json`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := f.check(); err != nil {
+				return err
+			}
+			options, err := f.options(env)
+			if err != nil {
+				return err
+			}
+			snap, err := in.load(c.Context(), env)
+			if err != nil {
+				return err
+			}
+			if len(in.namespaces) > 0 {
+				options.Only = func(namespace string) bool { return slices.Contains(in.namespaces, namespace) }
+			}
+			p, err := plan.Build(snap, options)
+			if err != nil {
+				return fmt.Errorf("plan: %w", err)
+			}
+			r, err := report.NewPlan(p)
+			if err != nil {
+				return fmt.Errorf("plan: %w", err)
+			}
+			return f.write(env, r)
+		},
+	}
+	in.register(c)
+	f.register(c)
+	return c
+}
+
+func (f *planFlags) write(env *Env, r *report.PlanReport) error {
+	var err error
+	if f.output == "json" {
+		err = r.JSON(env.Stdout)
+	} else {
+		err = r.Text(env.Stdout, report.TextOptions{Wide: f.wide, Colour: env.Colour()})
+	}
+	if err != nil {
+		return fmt.Errorf("write the plan: %w", err)
+	}
+	if r.Pending() {
+		return Findings()
+	}
+	return nil
+}
+
+// options turns flags into what package plan takes.
+func (f *planFlags) options(env *Env) (plan.Options, error) {
+	o := plan.Options{Canary: f.canary, MaxPods: f.maxPods, MaxNamespaces: f.maxNamespace, Each: onEveryCore}
+	if f.calls != "" {
+		raw, err := os.ReadFile(env.Path(f.calls))
+		if err != nil {
+			return o, fmt.Errorf("--calls: %w", err)
+		}
+		if o.Calls, err = plan.ReadCalls(raw, f.calls); err != nil {
+			return o, fmt.Errorf("--calls: %w", err)
+		}
+	}
+	for _, text := range f.accept {
+		a, err := plan.ParseAcceptance(text)
+		if err != nil {
+			return o, fmt.Errorf("--accept %w", err)
+		}
+		a.Why, a.Who, a.When = f.why, whoami(), env.Now()
+		o.Accept = append(o.Accept, a)
+	}
+	return o, nil
+}
+
+// whoami is the name of the user, empty where the system does not tell.
+func whoami() string {
+	u, err := user.Current()
+	if err != nil {
+		return ""
+	}
+	return u.Username
+}

@@ -1,0 +1,266 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sidestep-mesh/sidestep/internal/mesh"
+	securityv1 "istio.io/client-go/pkg/apis/security/v1"
+)
+
+// assemble puts what was found into waves and words.
+func (b *search) assemble(o Options, c *candidates, found *order, moving bool) (*Plan, error) {
+	p := &Plan{Done: c.done, Stays: c.stays, Accepted: b.accepted, Proof: b.proof}
+	for _, n := range found.needs {
+		p.Needs = append(p.Needs, *n)
+	}
+	for _, n := range found.dropped {
+		p.Dropped = append(p.Dropped, *n)
+	}
+	retire := b.retirement(p)
+	for _, v := range b.y.movers {
+		if len(v.why) > 0 {
+			p.Stays = append(p.Stays, b.stayOf(v))
+		}
+	}
+	slices.SortFunc(p.Stays, func(x, y Stay) int { return x.Workload.Compare(y.Workload) })
+	sortNeeds(p.Needs)
+	sortNeeds(p.Dropped)
+	if !moving {
+		return p, nil
+	}
+	w := &stepWriter{search: b, standing: map[mesh.Ref]Edit{}}
+	p.Waves = append(p.Waves, w.preparation()...)
+	waves, err := b.waves(o, found.graph)
+	if err != nil {
+		return nil, err
+	}
+	for i, members := range waves {
+		wave := Wave{Name: fmt.Sprintf("move-%d", i+1), Purpose: movePurpose(i, len(members))}
+		for _, at := range members {
+			wave.Steps = append(wave.Steps, w.move(b.movers[at], found.askedOf(at)))
+		}
+		p.Waves = append(p.Waves, wave)
+	}
+	if wave := w.retirement(retire); len(wave.Steps) > 0 {
+		p.Waves = append(p.Waves, wave)
+	}
+	return p, nil
+}
+
+func movePurpose(i, n int) string {
+	switch {
+	case i == 0:
+		return fmt.Sprintf("%s whose callers need nothing, or have nothing to lose", count(n, "workload"))
+	default:
+		return fmt.Sprintf("%s whose callers have moved by now", count(n, "workload"))
+	}
+}
+
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+func sortNeeds(list []Need) {
+	slices.SortStableFunc(list, func(a, b Need) int {
+		return cmp.Or(a.Then.Subject.Compare(b.Then.Subject), cmp.Compare(a.Then.Kind, b.Then.Kind),
+			evidenceRank[b.Evidence]-evidenceRank[a.Evidence], a.First.Subject.Compare(b.First.Subject), cmp.Compare(a.Words, b.Words))
+	})
+}
+
+// stepWriter makes steps, each with the undo that brings back what stands when it is taken.
+type stepWriter struct {
+	*search
+	standing map[mesh.Ref]Edit // the last whole object written by an earlier step
+}
+
+func (w *stepWriter) step(kind StepKind, e Edit, why string, gates ...Gate) Step {
+	undo := e.undo(w.snap)
+	if old, ok := w.standing[e.Object]; ok && (e.Verb == Replace || e.Verb == Delete) {
+		undo = Edit{Verb: Replace, Object: e.Object, Put: old.Put}
+		if e.Verb == Delete {
+			undo.Verb = Create
+		}
+	}
+	if e.Verb == Create || e.Verb == Replace {
+		w.standing[e.Object] = e
+	}
+	s := Step{ID: stepID(kind, e.Object), Kind: kind, Subject: e.Object, Why: why, Edit: e, Undo: undo, UndoKind: UndoAtOnce, Gates: gates}
+	if e.Verb == Template || e.Verb == Recreate {
+		s.Restarts, s.UndoKind = true, UndoByRestart
+	}
+	return s
+}
+
+// stepID names a step by what it does to which object.
+func stepID(kind StepKind, r mesh.Ref) string {
+	return strings.ToLower(string(kind) + "-" + strings.Trim(r.Namespace+"-"+r.Kind+"-"+r.Name, "-"))
+}
+
+// preparation gives the waves before the first pod moves. Nothing of the first has an effect on a call until the second is there,
+// and that has none on callers with sidecars.
+func (w *stepWriter) preparation() []Wave {
+	first := Wave{Name: "prepare", Purpose: "objects that change no call yet"}
+	second := Wave{Name: "bind", Purpose: "Services get their waypoints; callers with sidecars go on as before"}
+	for _, g := range w.prep.groups() {
+		for _, e := range g.edits {
+			s := w.prepareStep(g.kind, e)
+			if g.kind == KindBind {
+				second.Steps = append(second.Steps, s)
+			} else {
+				first.Steps = append(first.Steps, s)
+			}
+		}
+	}
+	var out []Wave
+	for _, wave := range []Wave{first, second} {
+		if len(wave.Steps) > 0 {
+			out = append(out, wave)
+		}
+	}
+	return out
+}
+
+func (w *stepWriter) prepareStep(kind StepKind, e Edit) Step {
+	switch kind {
+	case KindWaypoint:
+		return w.step(kind, e, "calls that need more than ztunnel go through this waypoint",
+			Gate{Check: GateProgrammed, Object: e.Object, Expect: "it has an address and a ready pod"})
+	case KindCopy:
+		return w.step(kind, e, "the waypoint enforces what the sidecar enforces today",
+			Gate{Check: GateAccepted, Object: e.Object, Expect: "WaypointAccepted is True once its Service is bound; before that AncestorNotBound is right"})
+	case KindAdmit:
+		return w.step(kind, e, "an ALLOW policy applies to these pods, and what the waypoint forwards has the waypoint's identity",
+			Gate{Check: GateAccepted, Object: e.Object, Expect: "ZtunnelAccepted is True"})
+	case KindExempt:
+		return w.step(kind, e, "the waypoint judges by the copy; without the exemption this DENY refuses what the waypoint forwards",
+			Gate{Check: GateAccepted, Object: e.Object, Expect: "ZtunnelAccepted is as before"})
+	case KindGuard:
+		return w.step(kind, e, "ambient pods take calls from their waypoint alone: whoever goes past it is refused, not let in; pods with sidecars are not selected",
+			Gate{Check: GateAccepted, Object: e.Object, Expect: "ZtunnelAccepted is True, and every ztunnel has it, before the first ambient pod"})
+	case KindClose:
+		return w.step(kind, e, "an old pod does not see the address of a new one, which a policy asks for: they refuse each other until all have moved",
+			Gate{Check: GateAccepted, Object: e.Object, Expect: "ZtunnelAccepted is True, and every sidecar has it"})
+	case KindRestart:
+		return w.step(kind, e, "its sidecar listens on HBONE from now on: without, calls of ambient callers arrive in plaintext",
+			Gate{Check: GateRolledOut, Object: e.Object, Expect: "every wanted pod is new and ready"})
+	}
+	why := "ambient callers go through the waypoint; callers with sidecars do not look at this label"
+	if e.Labels[mesh.LabelIngressUseWaypoint] != nil {
+		why += "; gateways go through it as well, also while its pods have sidecars"
+	}
+	return w.step(kind, e, why, Gate{Check: GateBound, Object: e.Object, Expect: "condition istio.io/WaypointBound is True"})
+}
+
+func (w *stepWriter) move(v *mover, uncalled []mesh.Ref) Step {
+	s := w.step(KindMove, w.y.moveEdit(v), "its next pods have no sidecar and are captured by ztunnel")
+	for _, r := range uncalled {
+		s.Gates = append(s.Gates, Gate{Check: GateNoCalls, Object: r, Before: true,
+			Expect: "over the soak time the sidecar of " + v.w.Ref.String() + " has made no call to it: it would refuse one from an ambient pod"})
+	}
+	if v.through() {
+		s.Gates = append(s.Gates, Gate{Check: GateOnlyVia, Object: v.w.Ref, Before: true,
+			Expect: "over the soak time its own sidecar has seen calls from nobody but the waypoint" + exceptWords(v.except)})
+	}
+	s.Gates = append(s.Gates,
+		Gate{Check: GateRolledOut, Object: v.w.Ref, Expect: "every wanted pod is new and ready"},
+		Gate{Check: GateNoOld, Object: v.w.Ref, Expect: "no pod of it has a sidecar any more"})
+	return s
+}
+
+func exceptWords(list []exception) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return " and those that the guard leaves alone"
+}
+
+// retirement is the last wave: policies that waypoints have taken over, and tokens that nobody behind them reads any more.
+func (w *stepWriter) retirement(retire []*mesh.Policy) Wave {
+	wave := Wave{Name: "retire", Purpose: "policies that waypoints have taken over, or that were for the way only"}
+	gone := map[mesh.Ref]bool{}
+	for _, pol := range retire {
+		gone[pol.Ref] = true
+		wave.Steps = append(wave.Steps, w.step(KindRetire, Edit{Verb: Delete, Object: pol.Ref}, "a waypoint enforces its copy for everybody it applied to",
+			Gate{Check: GateNoOld, Object: pol.Ref, Before: true, Expect: "no pod that it selects has a sidecar"}))
+	}
+	for _, e := range w.prep.closes {
+		wave.Steps = append(wave.Steps, w.step(KindRetire, Edit{Verb: Delete, Object: e.Object}, "no pod of it has a sidecar any more: they may call each other again"))
+	}
+	for _, e := range w.prep.copies {
+		if back, ok := w.unforwarded(e, gone); ok {
+			wave.Steps = append(wave.Steps, w.step(KindRetire, back, "no sidecar behind the waypoint reads the token any more",
+				Gate{Check: GateAccepted, Object: e.Object, Expect: "WaypointAccepted is True"}))
+		}
+	}
+	return wave
+}
+
+// unforwarded gives a copied RequestAuthentication the forwarding of its original back, once that is gone.
+func (w *stepWriter) unforwarded(e Edit, gone map[mesh.Ref]bool) (Edit, bool) {
+	c, ok := e.Put.(*securityv1.RequestAuthentication)
+	if !ok {
+		return Edit{}, false
+	}
+	for r := range gone {
+		of, ok := find(w.snap, r).(*securityv1.RequestAuthentication)
+		if !ok || c.Annotations[annotationCopyOf] != of.Namespace+"/"+of.Name {
+			continue
+		}
+		out, changed := c.DeepCopy(), false
+		for i, rule := range out.Spec.JwtRules {
+			if want := of.Spec.GetJwtRules()[i].GetForwardOriginalToken(); rule.ForwardOriginalToken != want {
+				rule.ForwardOriginalToken, changed = want, true
+			}
+		}
+		return Edit{Verb: Replace, Object: e.Object, Put: out}, changed
+	}
+	return Edit{}, false
+}
+
+// retirement says which policies may go in the end: those that nobody with a sidecar needs to get in. Whoever moves has moved by
+// then, so that only callers that stay count.
+func (b *search) retirement(p *Plan) []*mesh.Policy {
+	before := map[edgeKey]*edge{}
+	for _, e := range b.edges(&b.mixed) {
+		before[e.key()] = e
+	}
+	kept := map[mesh.Ref]bool{}
+	for _, e := range b.edges(&b.retired) {
+		if e.fromNew || !b.moves(e.to) {
+			continue
+		}
+		for from := range b.start.Workloads {
+			old := before[e.key()]
+			if !e.from.has(from) || old != nil && old.from.has(from) {
+				continue
+			}
+			evidence := b.who.of(from, e.to, e.bits, e.port)
+			if !b.who.kept(evidence, from, e.to, e.bits) {
+				continue
+			}
+			for _, pol := range b.retire {
+				if !slices.Contains(b.start.Workloads[e.to].Policies, pol) {
+					continue
+				}
+				n := Need{First: Event{Kind: MoveEnd, Subject: b.start.Workloads[from].Ref}, Then: Event{Kind: Retire, Subject: pol.Ref}, Reason: ReasonRetire,
+					Evidence: evidence, Request: e.example.Request, Words: wordsFrom(e.example.Words, b.start.Workloads[from].Ref), Before: e.example.Before, After: e.example.After}
+				if !b.moves(from) && !kept[pol.Ref] {
+					kept[pol.Ref] = true
+					p.Notes = append(p.Notes, fmt.Sprintf("%s stays: %s keeps its sidecar and is let in by it", pol.Ref, b.start.Workloads[from].Ref))
+				}
+				p.Needs = append(p.Needs, n)
+			}
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(b.retire), func(pol *mesh.Policy) bool { return kept[pol.Ref] })
+}
+
+func (e *edge) key() edgeKey {
+	return edgeKey{to: e.to, toNew: e.toNew, fromNew: e.fromNew, headless: e.headless, bits: e.bits, port: e.port}
+}

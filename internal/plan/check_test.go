@@ -1,0 +1,195 @@
+package plan
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	"github.com/sidestep-mesh/sidestep/internal/authz"
+	"github.com/sidestep-mesh/sidestep/internal/mesh"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+)
+
+// checkPlan proves a plan on its steps alone, prefix by prefix: whatever led to them, after each of them, with old and new pods of
+// every workload touched so far side by side, nothing is weaker than the start and nobody lacks a proxy; with those of the waves
+// before gone, no call that counts is refused; and undoing in reverse restores the start.
+func checkPlan(t testing.TB, s *snapshot.Snapshot, p *Plan, o Options) {
+	t.Helper()
+	if err := safe(s, p, o); err != nil {
+		t.Error(err)
+	}
+	if err := undone(s, p); err != nil {
+		t.Error(err)
+	}
+}
+
+// safe walks the prefixes of a plan.
+func safe(s *snapshot.Snapshot, p *Plan, o Options) error {
+	start := mesh.Build(s, mesh.Assume{})
+	st := newStates(s, start, func(n int, do func(int)) {
+		for i := range n {
+			do(i)
+		}
+	})
+	who := newCallers(start, o.Calls)
+	q := supposed{at: map[mesh.Ref]stage{}}
+	// first are those that security itself needs to have moved before others do.
+	first := map[mesh.Ref]bool{}
+	for _, n := range p.Needs {
+		if n.Evidence == Always {
+			first[n.First.Subject] = true
+		}
+	}
+	apart := supposed{at: map[mesh.Ref]stage{}} // all that moved so far, mixed
+	for _, w := range p.Waves {
+		for _, step := range w.Steps {
+			switch step.Kind {
+			case KindMove:
+				q.at[step.Subject], apart.at[step.Subject] = mixed, mixed
+			case KindWaypoint:
+				q.ready = append(q.ready, step.Subject)
+			case KindRestart:
+				q.restarted = append(q.restarted, step.Subject)
+			}
+			q.edits = append(q.edits, step.Edit)
+			where := fmt.Sprintf("wave %s, after %s", w.Name, step.ID)
+			if err := st.safePrefix(q, who, p.Accepted, where); err != nil {
+				return err
+			}
+			apart.edits, apart.ready, apart.restarted = q.edits, q.ready, q.restarted
+			if step.Kind == KindRetire {
+				continue // it waits until the old pods are gone
+			}
+			if err := st.notWeaker(apart, where+", old pods kept"); err != nil {
+				return err
+			}
+		}
+		for r := range q.at {
+			q.at[r] = moved
+			if first[r] {
+				apart.at[r] = moved
+			}
+		}
+	}
+	return nil
+}
+
+// notWeaker compares one state with the start.
+func (p *states) notWeaker(q supposed, where string) error {
+	r, err := p.compare(q, authz.Options{PerScenario: 1})
+	if err != nil {
+		return fmt.Errorf("%s: %w", where, err)
+	}
+	for i := range r.Divergences {
+		if d := &r.Divergences[i]; d.Kind == authz.Weaker && borne(d) {
+			return fmt.Errorf("%s: weaker than the start: %s", where, weakerText(d))
+		}
+	}
+	return nil
+}
+
+// borne reports whether somebody who exists makes the calls of a divergence, or it is at pods that only an identity of nobody's
+// could reach. Identities that nobody bears cannot call pods that are about to go.
+func borne(d *authz.Divergence) bool {
+	if isNew(d.Request.To.Workload) || d.Request.To.Workload.Set == "" {
+		return true
+	}
+	for c := range d.Callers.All() {
+		if c.Workload != nil || c.Principal == "" {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *states) safePrefix(q supposed, who *callers, accepted []Acceptance, where string) error {
+	m, err := p.mesh(q)
+	if err != nil {
+		return fmt.Errorf("%s: %w", where, err)
+	}
+	for _, w := range m.Workloads {
+		was := p.start.Workload(w.Kind, w.Namespace, w.Name)
+		for _, set := range w.Sets {
+			if was != nil && was.Mode != mesh.None && set.Mode == mesh.None {
+				return fmt.Errorf("%s: pods of %s have neither a sidecar nor ztunnel", where, w.Ref)
+			}
+		}
+	}
+	r, err := p.compare(q, authz.Options{PerScenario: 1})
+	if err != nil {
+		return fmt.Errorf("%s: %w", where, err)
+	}
+	for i := range r.Divergences {
+		if d := &r.Divergences[i]; d.Kind == authz.Weaker && borne(d) {
+			return fmt.Errorf("%s: weaker than the start: %s", where, weakerText(d))
+		}
+	}
+	b := newSearch(p, &synthesis{}, who)
+	for _, e := range b.edges(&r) {
+		for from := -1; from < len(p.start.Workloads); from++ {
+			if from >= 0 && !e.from.has(from) || from == outside && !e.outside {
+				continue
+			}
+			evidence := who.of(from, e.to, e.bits, e.port)
+			if !who.kept(evidence, from, e.to, e.bits) || evidence == Possible && e.fromNew && !e.toNew || taken(accepted, p.start.Workloads[e.to]) {
+				continue
+			}
+			caller := "outside"
+			if from >= 0 {
+				caller = p.start.Workloads[from].Ref.String()
+			}
+			return fmt.Errorf("%s: a call that counts (%s) is refused, from %s: %s: %s", where, evidence, caller, e.example.Words, e.example.After.Why)
+		}
+	}
+	return nil
+}
+
+func taken(accepted []Acceptance, w *mesh.Workload) bool {
+	for _, a := range accepted {
+		if a.Namespace == w.Namespace && a.Name == w.Name {
+			return true
+		}
+	}
+	return false
+}
+
+// undone takes every step and gives them all up in reverse.
+func undone(s *snapshot.Snapshot, p *Plan) error {
+	var edits []Edit
+	var undos []Edit
+	for _, w := range p.Waves {
+		for _, step := range w.Steps {
+			edits = append(edits, step.Edit)
+			undos = append([]Edit{step.Undo}, undos...)
+		}
+	}
+	after, err := change(s, append(edits, undos...))
+	if err != nil {
+		return fmt.Errorf("undo: %w", err)
+	}
+	want, got := objectsOf(s), objectsOf(after)
+	for name, text := range want {
+		if got[name] != text {
+			return fmt.Errorf("undo: %s is\n%s\nand was\n%s", name, got[name], text)
+		}
+	}
+	for name := range got {
+		if want[name] == "" {
+			return fmt.Errorf("undo: %s is left", name)
+		}
+	}
+	return nil
+}
+
+func objectsOf(s *snapshot.Snapshot) map[string]string {
+	out := map[string]string{}
+	for o := range s.Objects() {
+		info, _ := snapshot.InfoOf(o)
+		text, err := json.Marshal(o)
+		if err != nil {
+			panic(err)
+		}
+		out[info.Kind.Kind+" "+o.GetNamespace()+"/"+o.GetName()] = string(text)
+	}
+	return out
+}
