@@ -20,7 +20,7 @@ const module = "github.com/sidestep-mesh/sidestep/"
 
 // pure packages compute: no clock, no network, no process, no goroutine. Time, randomness and files
 // arrive as arguments.
-var pure = []string{"object", "snapshot", "authz", "mesh", "audit", "plan", "verify", "migrate", "metric", "roi", "demo", "assertion"}
+var pure = []string{"object", "snapshot", "authz", "route", "mesh", "audit", "plan", "verify", "migrate", "metric", "roi", "demo", "assertion"}
 
 // impureImports are what a pure package must not import; a trailing slash covers the packages below.
 var impureImports = []string{
@@ -43,16 +43,18 @@ var mayImport = map[string][]string{
 	"snapshot":   {},
 	"authz":      {"snapshot"},
 	"assertion":  {"authz"},
+	"route":      {},
 	"metric":     {},
 	"roi":        {},
-	"mesh":       {"snapshot", "authz"},
-	"audit":      {"mesh", "authz", "snapshot"},
-	"plan":       {"audit", "mesh", "authz", "snapshot"},
+	"mesh":       {"snapshot", "authz", "route"},
+	"audit":      {"mesh", "authz", "route", "snapshot"},
+	"plan":       {"audit", "mesh", "authz", "route", "snapshot"},
 	"verify":     {"mesh", "metric"},
 	"migrate":    {"plan", "verify"},
 	"demo":       {"snapshot"},
 	"report":     {"assertion", "audit", "authz", "plan", "migrate", "roi", "mesh"},
 	"gate":       {"report"},
+	"report":     {"assertion", "audit", "authz", "route", "plan", "migrate", "roi", "mesh"},
 	"live":       {"snapshot", "authz", "mesh", "audit", "plan", "verify", "migrate", "metric", "roi"},
 	"cli":        {"*"},
 	"controller": {"*"},

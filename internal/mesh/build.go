@@ -74,6 +74,7 @@ func Build(s *snapshot.Snapshot, assume Assume) *Mesh {
 	b.attachDestinationRules()
 	b.readClientTLS()
 	b.attachGatewayRoutes()
+	b.compileRoutes()
 	for _, svc := range m.Services {
 		b.serviceShape(svc)
 		mixedRoutes(svc)

@@ -126,7 +126,7 @@ func (b *builder) clientRules() *clientRules {
 	for _, o := range b.destinationRulesByAge() {
 		r := &clientRule{object: o, host: o.Spec.GetHost(), exportTo: o.Spec.GetExportTo(), selector: o.Spec.GetWorkloadSelector().GetMatchLabels()}
 		if r.host != "" && !strings.Contains(r.host, ".") && !strings.HasPrefix(r.host, "*") {
-			r.host += "." + o.Namespace + "." + clusterDomain
+			r.host += "." + o.Namespace + "." + b.mesh.Settings.serviceDomain()
 		}
 		if o.Spec.GetWorkloadSelector() != nil {
 			r.exportTo = []string{"."}

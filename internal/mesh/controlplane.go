@@ -30,6 +30,9 @@ type controlPlane struct {
 	mesh     meshConfig
 	meshRef  Ref
 	injector *injectorConfig
+	// domain is istiod's --domain, empty where it is not given; client is what mesh configuration says of clients.
+	domain string
+	client ClientDefaults
 }
 
 // env returns an environment variable of istiod, from its Deployment or from the chart's values.
@@ -101,7 +104,8 @@ type injectorConfig struct {
 			Tag                scalar `json:"tag"`
 			RemotePilotAddress string `json:"remotePilotAddress"`
 			Proxy              struct {
-				Resources struct {
+				ClusterDomain string `json:"clusterDomain"`
+				Resources     struct {
 					Requests struct {
 						CPU    scalar `json:"cpu"`
 						Memory scalar `json:"memory"`
@@ -164,6 +168,7 @@ func (b *builder) readControlPlanes() {
 		cp := plane(revisionOf(d.Labels))
 		cp.istiod = Ref{Kind: "Deployment", Namespace: d.Namespace, Name: d.Name}
 		cp.minor = minorOfWorkload(d.Labels, &d.Spec.Template)
+		cp.domain = clusterDomainOf(d)
 		for _, c := range d.Spec.Template.Spec.Containers {
 			for _, e := range c.Env {
 				if e.ValueFrom == nil {
@@ -235,6 +240,8 @@ func (b *builder) readMeshConfig(cp *controlPlane, cm *corev1.ConfigMap) {
 		return
 	}
 	cp.meshRef = ref
+	cp.client = readClientDefaults(cm.Data["mesh"])
+	cp.client.Ref = ref
 	var networks struct {
 		Networks map[string]json.RawMessage `json:"networks"`
 	}

@@ -8,6 +8,7 @@ import (
 // hostIndex finds Services by the hosts that routes name. Wildcards look up a suffix in the list of
 // reversed hosts, so that one lookup costs what it returns.
 type hostIndex struct {
+	domain   string // of Services
 	services []*Service
 	exact    map[string][]*Service
 	reversed []reversedHost // made when the first wildcard asks
@@ -19,8 +20,8 @@ type reversedHost struct {
 }
 
 // indexHosts indexes services, which are sorted.
-func indexHosts(services []*Service) *hostIndex {
-	x := &hostIndex{services: services, exact: make(map[string][]*Service, len(services))}
+func indexHosts(services []*Service, domain string) *hostIndex {
+	x := &hostIndex{domain: domain, services: services, exact: make(map[string][]*Service, len(services))}
 	for _, s := range services {
 		for _, h := range s.Hosts {
 			x.exact[h] = append(x.exact[h], s)
@@ -48,14 +49,14 @@ func (x *hostIndex) find(host, namespace string) []*Service {
 	case strings.HasPrefix(host, "*"):
 		return x.suffix(host[1:])
 	case !strings.Contains(host, "."):
-		return x.exact[host+"."+namespace+"."+clusterDomain]
+		return x.exact[host+"."+namespace+"."+x.domain]
 	}
 	if found := x.exact[host]; len(found) > 0 {
 		return found
 	}
 	switch parts := strings.Split(host, "."); {
 	case len(parts) == 2, len(parts) == 3 && parts[2] == "svc":
-		return x.exact[parts[0]+"."+parts[1]+"."+clusterDomain]
+		return x.exact[parts[0]+"."+parts[1]+"."+x.domain]
 	}
 	return x.wildcardEntries(host)
 }

@@ -10,12 +10,13 @@ var (
 	kindConfigMap = snapshot.Kind{Kind: "ConfigMap"}
 	kindWebhook   = snapshot.Kind{Group: "admissionregistration.k8s.io", Kind: "MutatingWebhookConfiguration"}
 
-	kindGatewayClass = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "GatewayClass"}
-	kindGateway      = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "Gateway"}
-	kindHTTPRoute    = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "HTTPRoute"}
-	kindGRPCRoute    = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "GRPCRoute"}
-	kindTCPRoute     = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "TCPRoute"}
-	kindTLSRoute     = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "TLSRoute"}
+	kindGatewayClass     = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "GatewayClass"}
+	kindGateway          = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "Gateway"}
+	kindHTTPRoute        = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "HTTPRoute"}
+	kindGRPCRoute        = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "GRPCRoute"}
+	kindTCPRoute         = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "TCPRoute"}
+	kindBackendTLSPolicy = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "BackendTLSPolicy"}
+	kindTLSRoute         = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "TLSRoute"}
 
 	kindVirtualService  = snapshot.Kind{Group: "networking.istio.io", Kind: "VirtualService"}
 	kindDestinationRule = snapshot.Kind{Group: "networking.istio.io", Kind: "DestinationRule"}

@@ -11,8 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-const clusterDomain = "svc.cluster.local"
-
 // gatherServices lists Services and ServiceEntries, joins them with the workloads they select, and
 // indexes their hosts.
 func (b *builder) gatherServices() {
@@ -30,13 +28,13 @@ func (b *builder) gatherServices() {
 			w.Services = append(w.Services, s)
 		}
 	}
-	b.hosts = indexHosts(m.Services)
+	b.hosts = indexHosts(m.Services, m.Settings.serviceDomain())
 }
 
 func (b *builder) addService(o *corev1.Service) {
 	s := &Service{
 		Ref: refOf(kindService, o), Object: o, Selector: o.Spec.Selector, Waypoint: unbound,
-		Hosts:    []string{o.Name + "." + o.Namespace + "." + clusterDomain},
+		Hosts:    []string{o.Name + "." + o.Namespace + "." + b.mesh.Settings.serviceDomain()},
 		Headless: o.Spec.ClusterIP == corev1.ClusterIPNone,
 		External: o.Spec.Type == corev1.ServiceTypeExternalName,
 		ExportTo: exportList(splitList(o.Annotations[AnnotationExportTo])),

@@ -19,6 +19,10 @@ type Settings struct {
 	SystemNamespace    string
 	TrustDomain        string
 	TrustDomainAliases []string
+	// ClusterDomain is istiod's --domain: Services are NAME.NAMESPACE.svc.DOMAIN.
+	ClusterDomain string
+	// Client is what every client's proxy does to calls by mesh configuration.
+	Client ClientDefaults
 	// Minor is the Istio 1.x minor of the control plane, 0 when unknown.
 	Minor int
 	// AmbientEnabled tells that PILOT_ENABLE_AMBIENT is on.
@@ -106,6 +110,8 @@ func (b *builder) readSettings() {
 	s.RootNamespace = cmp.Or(mc.RootNamespace, s.SystemNamespace)
 	s.TrustDomain = cmp.Or(mc.TrustDomain, defaultTrustDomain)
 	s.TrustDomainAliases = mc.TrustDomainAliases
+	s.ClusterDomain = cmp.Or(primary.domain, primary.valuesDomain(), defaultClusterDomain)
+	s.Client = primary.client
 	s.PrometheusMerge = mc.EnablePrometheusMerge == nil || *mc.EnablePrometheusMerge
 	s.DefaultTracing = len(mc.DefaultProviders.Tracing) > 0
 	s.DefaultAccessLog = mc.AccessLogFile != "" || len(mc.DefaultProviders.AccessLogging) > 0

@@ -6,6 +6,7 @@ package mesh
 import (
 	"github.com/sidestep-mesh/sidestep/internal/authz"
 	"github.com/sidestep-mesh/sidestep/internal/object"
+	"github.com/sidestep-mesh/sidestep/internal/route"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	corev1 "k8s.io/api/core/v1"
 )
@@ -360,4 +361,5 @@ type Mesh struct {
 	waypoints  map[Ref]*WaypointGateway
 	namespaces map[string]*namespace
 	clientTLS  clientTLS
+	routing    route.World
 }

@@ -144,10 +144,9 @@ func (a *attributeTests) fresh() string {
 	case "path":
 		v = "/" + v
 	case "method":
-		v = "GET"
-		for _, t := range a.tests {
-			if t.Value == v || t.Op == Prefix {
-				v = "OTHER"
+		for _, v = range []string{"GET", "POST", "PUT", "DELETE", "OTHER"} {
+			if !slices.ContainsFunc(a.tests, func(t Test) bool { return t.plain(Value{Text: v}) }) {
+				break
 			}
 		}
 	}

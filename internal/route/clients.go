@@ -27,6 +27,9 @@ func (w *World) footprint(s *Service, host string) footprint {
 	}
 	hosts := map[string]bool{host: true}
 	f.virtuals = w.Objects.virtualsFor(host)
+	for _, name := range w.domains(s, host, "")[1:] {
+		f.virtuals = append(f.virtuals, w.Objects.virtualsFor(name)...)
+	}
 	for _, v := range f.virtuals {
 		f.namespaces[v.namespace] = true
 		note(v.exportTo, v.namespace)

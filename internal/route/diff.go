@@ -108,11 +108,25 @@ func Merge(parts ...Result) Result {
 	return out
 }
 
+// settle puts everything in a fixed order, and joins what is the same for several callers.
 func (r *Result) settle() {
 	slices.SortFunc(r.Differences, func(a, b Difference) int {
 		return cmp.Or(a.Grade.rank()-b.Grade.rank(), strings.Compare(a.Request.Host, b.Request.Host), int(a.Request.Port)-int(b.Request.Port),
 			strings.Compare(a.Request.From.String(), b.Request.From.String()), strings.Compare(a.Request.Words, b.Request.Words))
 	})
+	joined := r.Differences[:0]
+	seen := map[string]int{}
+	for _, x := range r.Differences {
+		q := x.Request.Request
+		key := fmt.Sprintf("%s|%d|%s|%s|%s|%s|%s", x.Request.Host, x.Request.Port, q.Words(), x.Before.key(), x.After.key(), x.Request.Speech, x.Grade)
+		if k, ok := seen[key]; ok {
+			joined[k].Request.Others += x.Request.Others + 1
+			continue
+		}
+		seen[key] = len(joined)
+		joined = append(joined, x)
+	}
+	r.Differences = joined
 	for _, list := range []*[]string{&r.Omitted, &r.Notes} {
 		slices.Sort(*list)
 		*list = slices.Compact(*list)
@@ -304,6 +318,8 @@ func difference(g *group, host string, p Port, r Request, a, b *Table, i, j int,
 	call.Words = fmt.Sprintf("%s of %s/%s to %s:%d", r.Words(), g.before.Ref.Namespace, g.before.Ref.Name, host, p.Number)
 	return Difference{Grade: parts[0].Grade, Request: call, Before: a.side(i), After: b.side(j), Parts: parts}
 }
+
+func (s Side) key() string { return fmt.Sprintf("%s %s %s %s", s.By, s.Where, s.Does, s.Rule) }
 
 func (t *Table) side(i int) Side {
 	s := Side{By: t.Point, Where: t.Where, Action: t.action(i), Does: t.action(i).Words()}

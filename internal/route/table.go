@@ -176,6 +176,7 @@ func (w *World) httpSidecar(t *Table, s *Service, host string, p Port, list []*v
 			}
 		}
 	}
+	w.shortNames(t, host, p, who)
 	exact := slices.ContainsFunc(list, func(v *virtual) bool { return v.named(host) })
 	for _, v := range list {
 		if !v.named(host) && (exact || v != wild) {
@@ -185,11 +186,35 @@ func (w *World) httpSidecar(t *Table, s *Service, host string, p Port, list []*v
 			continue
 		}
 		if rules := w.httpRules(v, p.Number, who.client, sidecarSource, nil); len(rules) > 0 {
-			t.Rules = rules
+			t.Rules = append(t.Rules, rules...)
 			return
 		}
 	}
-	t.Rules = []Rule{w.defaultRule(s, host, p, who.client)}
+	t.Rules = append(t.Rules, w.defaultRule(s, host, p, who.client))
+}
+
+// shortNames puts the routes of a VirtualService first that names a Service by a shorter name with a dot in it: istiod
+// completes no such name, so it is a host of its own, and calls made by it are routed by it at port 80.
+func (w *World) shortNames(t *Table, host string, p Port, who caller) {
+	if p.Number != 80 {
+		return
+	}
+	for _, name := range t.Domains {
+		if name == host || !strings.Contains(name, ".") {
+			continue
+		}
+		for _, v := range w.virtuals(name, who) {
+			if !v.named(name) || v.gatewayAPI {
+				continue
+			}
+			for _, r := range w.httpRules(v, p.Number, who.client, sidecarSource, nil) {
+				r.Match = append(slices.Clone(r.Match), Test{Attribute: "authority", Op: Exact, Value: name})
+				slices.SortFunc(r.Match, Test.Compare)
+				t.Rules = append(t.Rules, r)
+			}
+			break
+		}
+	}
 }
 
 // sourceTest decides whether a match is for this proxy.

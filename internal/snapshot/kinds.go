@@ -105,6 +105,7 @@ var kinds = []KindInfo{
 	kind[gatewayv1.GRPCRoute](GatewayGroup, "GRPCRoute", "grpcroutes", true, true, "v1", "v1alpha2"),
 	kind[gatewayv1alpha2.TCPRoute](GatewayGroup, "TCPRoute", "tcproutes", true, true, "v1alpha2", "v1"),
 	kind[gatewayv1alpha2.TLSRoute](GatewayGroup, "TLSRoute", "tlsroutes", true, true, "v1alpha2", "v1alpha3", "v1"),
+	kind[gatewayv1.BackendTLSPolicy](GatewayGroup, "BackendTLSPolicy", "backendtlspolicies", true, true, "v1", "v1alpha3"),
 	kind[gatewayv1beta1.ReferenceGrant](GatewayGroup, "ReferenceGrant", "referencegrants", true, true, "v1beta1", "v1", "v1alpha2"),
 
 	kind[networkingv1.VirtualService](IstioNetworking, "VirtualService", "virtualservices", true, true, "v1", "v1beta1", "v1alpha3"),
