@@ -9,6 +9,7 @@ import (
 
 	"github.com/sidestep-mesh/sidestep/internal/plan"
 	"github.com/sidestep-mesh/sidestep/internal/report"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	"github.com/spf13/cobra"
 )
 
@@ -26,7 +27,7 @@ type planFlags struct {
 
 func (f *planFlags) register(c *cobra.Command) {
 	flags := c.Flags()
-	outputFlag(c, &f.output, "text", "json")
+	outputFlag(c, &f.output, "text", "json", "html")
 	flags.BoolVar(&f.wide, "wide", false, "show every step, need and workload that stays, with reasons")
 	flags.StringVar(&f.calls, "calls", "", "`FILE` with the calls that exist: an answer of Prometheus about istio_requests_total or istio_tcp_*, or a list; see the example")
 	flags.StringArrayVar(&f.accept, "accept", nil, "take a divergence, as `CODE:NAMESPACE/NAME`; repeatable, needs --why")
@@ -44,7 +45,7 @@ func (f *planFlags) check() error {
 	if f.maxPods < 0 || f.maxNamespace < 0 {
 		err = errors.Join(err, fmt.Errorf("--max-pods and --max-namespaces must not be negative"))
 	}
-	return errors.Join(checkFormat(f.output, "text", "json"), err)
+	return errors.Join(checkFormat(f.output, "text", "json", "html"), err)
 }
 
 func newPlanCommand(env *Env) *cobra.Command {
@@ -86,15 +87,11 @@ Exit codes:
 			if len(in.namespaces) > 0 {
 				options.Only = func(namespace string) bool { return slices.Contains(in.namespaces, namespace) }
 			}
-			p, err := plan.Build(snap, options)
+			r, err := planOf(snap, options)
 			if err != nil {
-				return fmt.Errorf("plan: %w", err)
+				return err
 			}
-			r, err := report.NewPlan(p)
-			if err != nil {
-				return fmt.Errorf("plan: %w", err)
-			}
-			return f.write(env, r)
+			return f.write(env, snap, &in, r)
 		},
 	}
 	in.register(c)
@@ -102,11 +99,27 @@ Exit codes:
 	return c
 }
 
-func (f *planFlags) write(env *Env, r *report.PlanReport) error {
+// planOf plans the move of a mesh.
+func planOf(snap *snapshot.Snapshot, options plan.Options) (*report.PlanReport, error) {
+	p, err := plan.Build(snap, options)
+	if err != nil {
+		return nil, fmt.Errorf("plan: %w", err)
+	}
+	r, err := report.NewPlan(p)
+	if err != nil {
+		return nil, fmt.Errorf("plan: %w", err)
+	}
+	return r, nil
+}
+
+func (f *planFlags) write(env *Env, snap *snapshot.Snapshot, in *inputFlags, r *report.PlanReport) error {
 	var err error
-	if f.output == "json" {
+	switch f.output {
+	case "json":
 		err = r.JSON(env.Stdout)
-	} else {
+	case "html":
+		err = pageOf(env, snap, in, r).HTML(env.Stdout)
+	default:
 		err = r.Text(env.Stdout, report.TextOptions{Wide: f.wide, Colour: env.Colour()})
 	}
 	if err != nil {

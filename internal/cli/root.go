@@ -77,6 +77,7 @@ Exit codes: 0 clean, 1 error, 2 findings or changes pending, 3 held or halted.`,
 		newRoiCommand(env),
 		newSnapshotCommand(env),
 		newDemoCommand(env),
+		newServeCommand(env),
 		newMCPCommand(env),
 		newVersionCommand(env),
 	)
