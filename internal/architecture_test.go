@@ -20,7 +20,7 @@ const module = "github.com/sidestep-mesh/sidestep/"
 
 // pure packages compute: no clock, no network, no process, no goroutine. Time, randomness and files
 // arrive as arguments.
-var pure = []string{"object", "snapshot", "authz", "route", "mesh", "audit", "plan", "verify", "migrate", "metric", "roi", "demo", "assertion"}
+var pure = []string{"object", "snapshot", "authz", "route", "mesh", "audit", "plan", "verify", "migrate", "metric", "roi", "demo", "assertion", "replay", "doctor"}
 
 // impureImports are what a pure package must not import; a trailing slash covers the packages below.
 var impureImports = []string{
@@ -44,6 +44,8 @@ var mayImport = map[string][]string{
 	"authz":      {"snapshot"},
 	"assertion":  {"authz"},
 	"route":      {},
+	"replay":     {"authz"},
+	"doctor":     {"audit", "mesh", "metric", "snapshot"},
 	"metric":     {},
 	"roi":        {},
 	"mesh":       {"snapshot", "authz", "route"},
@@ -52,7 +54,7 @@ var mayImport = map[string][]string{
 	"verify":     {"mesh", "metric"},
 	"migrate":    {"plan", "verify"},
 	"demo":       {"snapshot"},
-	"report":     {"assertion", "audit", "authz", "route", "plan", "migrate", "roi", "mesh"},
+	"report":     {"assertion", "replay", "doctor", "audit", "authz", "route", "plan", "migrate", "roi", "mesh"},
 	"gate":       {"report"},
 	"live":       {"snapshot", "authz", "mesh", "audit", "plan", "verify", "migrate", "metric", "roi"},
 	"cli":        {"*"},

@@ -11,8 +11,17 @@ import (
 // Can answers one call. From needs a Workload, or a Principal with a Mode; To needs a
 // Workload and a Port, or a Service with its ServicePort. The error says what is not
 // there and what would be.
-func Can(w *World, r Request) (Answer, error) {
-	m := newModel(w, newPrograms())
+func Can(w *World, r Request) (Answer, error) { return NewAsker(w).Can(r) }
+
+// Asker answers many calls of one world. It is not safe for concurrent use.
+type Asker struct{ m *model }
+
+// NewAsker compiles a world.
+func NewAsker(w *World) *Asker { return &Asker{newModel(w, newPrograms())} }
+
+// Can is the package's Can, for a world that is compiled already.
+func (a *Asker) Can(r Request) (Answer, error) {
+	m := a.m
 	k, id, err := m.caller(r.From)
 	if err != nil {
 		return Answer{}, err
@@ -32,9 +41,9 @@ func Can(w *World, r Request) (Answer, error) {
 	m.fillAddresses(&r, t)
 	p := m.route(k, t, proto)
 	asked := map[attr]bool{}
-	a := m.follow(&p, &r, id, asked)
-	a.Assumed = assumed(&r, proto, asked)
-	return a, nil
+	answer := m.follow(&p, &r, id, asked)
+	answer.Assumed = assumed(&r, proto, asked)
+	return answer, nil
 }
 
 // fillAddresses completes addresses that the world knows and that can be but one.

@@ -19,7 +19,7 @@ func newAuthzCommand(env *Env) *cobra.Command {
 		Use:   "authz",
 		Short: "Ask who may call whom, or which calls two states of a mesh decide differently",
 	}
-	c.AddCommand(newAuthzCanCommand(env), newAuthzDiffCommand(env), newAuthzAssertCommand(env))
+	c.AddCommand(newAuthzCanCommand(env), newAuthzDiffCommand(env), newAuthzAssertCommand(env), newAuthzShadowCommand(env))
 	return c
 }
 

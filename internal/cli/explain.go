@@ -22,22 +22,32 @@ func newExplainCommand(env *Env) *cobra.Command {
 	var in inputFlags
 	var output string
 	var wide, demo bool
+	var log logFlags
 	c := &cobra.Command{
-		Use:   "explain CODE|WORKLOAD|NAMESPACE|OBJECT",
+		Use:   "explain CODE|WORKLOAD|NAMESPACE|OBJECT|--log FILE",
 		Short: "Say what a code means, or everything a workload's verdict rests on",
 		Long: `With a code, says what the rule looks for, why it matters and what would end it; with -f as
 well, where it was found. With a workload, written NAME, KIND/NAME, NAMESPACE/NAME or
 NAMESPACE/KIND/NAME, says every finding with the fields it was read from and the way out. A policy, a route,
-a waypoint or any other object is named in the same way; a namespace by its name.`,
+a waypoint or any other object is named in the same way; a namespace by its name.` + logHelp,
 		Example: `  sidestep explain SS201
   sidestep explain SS201 -f manifests/
-  sidestep explain payments/ledger --demo`,
-		Args: cobra.ExactArgs(1),
+  sidestep explain payments/ledger --demo
+  kubectl logs -n payments deploy/api -c istio-proxy | grep ' 403 ' | sidestep explain --log -`,
+		Args: func(c *cobra.Command, args []string) error {
+			if log.file != "" {
+				return cobra.NoArgs(c, args)
+			}
+			return cobra.ExactArgs(1)(c, args)
+		},
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := checkFormat(output, "text", "json"); err != nil {
 				return err
 			}
 			options := report.TextOptions{Wide: wide, Colour: env.Colour()}
+			if log.file != "" {
+				return explainLog(c, env, &in, &log, output, options)
+			}
 			isCode := codePattern.MatchString(args[0])
 			if isCode && len(in.files) == 0 && in.context == "" && in.kubeconfig == "" && !demo {
 				r := report.Rules()
@@ -62,6 +72,7 @@ a waypoint or any other object is named in the same way; a namespace by its name
 		},
 	}
 	in.register(c)
+	log.register(c)
 	outputFlag(c, &output, "text", "json")
 	c.Flags().BoolVar(&wide, "wide", false, "name every workload that a code was found on")
 	c.Flags().BoolVar(&demo, "demo", false, "look at the embedded sample mesh")
