@@ -26,6 +26,7 @@ func All() []Rule {
 		noReadyWaypoint, loneWaypoint,
 		hiddenKind, noMeshConfig, version, notInstalled, virtualMachine, spire, primaryRemote, multiNetwork,
 		overrideBelow, overrideUnknown, overrideRaises, networkPolicy, unknownFields, cni, namespaceUnknown,
-		unreadableConfig,
+		unreadableConfig, networkPolicyEgress, networkPolicyPorts, networkPolicyProbes, networkPolicyWaypoint,
+		networkPolicyNotJudged,
 	}
 }

@@ -23,8 +23,8 @@ type index struct {
 	strangers   map[[2]mesh.Ref]*mesh.Workload
 	exposed     map[string]mesh.Ref
 	autoscalers map[mesh.Ref][]*autoscalingv2.HorizontalPodAutoscaler
-	// networkPolicies are those that limit ingress, by namespace and a label that they select by.
-	networkPolicies map[string]map[labelPair][]selectedPolicy
+	// network says what network policies let through.
+	network *mesh.Network
 }
 
 func (x *index) namespace(name string) *corev1.Namespace {

@@ -12,6 +12,14 @@ var (
 	kindGRPCRoute           = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "GRPCRoute"}
 	kindVirtualService      = snapshot.Kind{Group: "networking.istio.io", Kind: "VirtualService"}
 	kindNetworkPolicy       = snapshot.Kind{Group: "networking.k8s.io", Kind: "NetworkPolicy"}
+	kindAdminPolicy         = snapshot.Kind{Group: "policy.networking.k8s.io", Kind: "AdminNetworkPolicy"}
+	kindBaselinePolicy      = snapshot.Kind{Group: "policy.networking.k8s.io", Kind: "BaselineAdminNetworkPolicy"}
+	kindCiliumPolicy        = snapshot.Kind{Group: "cilium.io", Kind: "CiliumNetworkPolicy"}
+	kindCiliumClusterwide   = snapshot.Kind{Group: "cilium.io", Kind: "CiliumClusterwideNetworkPolicy"}
+	kindCalicoPolicy        = snapshot.Kind{Group: "projectcalico.org", Kind: "NetworkPolicy"}
+	kindCalicoGlobal        = snapshot.Kind{Group: "projectcalico.org", Kind: "GlobalNetworkPolicy"}
+	kindCalicoCRDPolicy     = snapshot.Kind{Group: "crd.projectcalico.org", Kind: "NetworkPolicy"}
+	kindCalicoCRDGlobal     = snapshot.Kind{Group: "crd.projectcalico.org", Kind: "GlobalNetworkPolicy"}
 	kindConfigMap           = snapshot.Kind{Kind: "ConfigMap"}
 	kindFelix               = snapshot.Kind{Group: "crd.projectcalico.org", Kind: "FelixConfiguration"}
 	kindInstallation        = snapshot.Kind{Group: "operator.tigera.io", Kind: "Installation"}

@@ -52,6 +52,9 @@ type Finding struct {
 	Evidence []mesh.Evidence
 	// Remedy would change the verdict or end the finding.
 	Remedy string
+	// Apply are objects that end it when they are created before the workload moves, where the remedy is as
+	// exact as that.
+	Apply []snapshot.Object
 	// Source is the file and line of the subject when the input was files.
 	Source snapshot.Source
 }

@@ -100,6 +100,8 @@ type Finding struct {
 	Message  string `json:"message"`
 	Subject  Object `json:"subject"`
 	Remedy   string `json:"remedy"`
+	// Apply are objects that end it when they are created before the workload moves.
+	Apply []any `json:"apply,omitempty"`
 	// Evidence is every field that the finding was read from.
 	Evidence []Evidence `json:"evidence,omitempty"`
 	Place

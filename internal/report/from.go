@@ -124,6 +124,9 @@ func findingOf(f audit.Finding) Finding {
 		Message: f.Message, Subject: objectOf(f.Subject), Remedy: f.Remedy,
 		Place: Place{File: f.Source.File, Line: f.Source.Line},
 	}
+	for _, o := range f.Apply {
+		out.Apply = append(out.Apply, o)
+	}
 	for _, e := range f.Evidence {
 		out.Evidence = append(out.Evidence, Evidence{Object: objectOf(e.Object), Field: e.Field, Value: e.Value})
 	}

@@ -98,6 +98,12 @@ var kinds = []KindInfo{
 	kind[partial.Installation]("operator.tigera.io", "Installation", "installations", false, true, "v1"),
 	kind[partial.CiliumClusterwideNetworkPolicy]("cilium.io", "CiliumClusterwideNetworkPolicy", "ciliumclusterwidenetworkpolicies", false, true, "v2"),
 	kind[partial.CiliumNetworkPolicy]("cilium.io", "CiliumNetworkPolicy", "ciliumnetworkpolicies", true, true, "v2"),
+	kind[partial.AdminNetworkPolicy]("policy.networking.k8s.io", "AdminNetworkPolicy", "adminnetworkpolicies", false, true, "v1alpha1"),
+	kind[partial.BaselineAdminNetworkPolicy]("policy.networking.k8s.io", "BaselineAdminNetworkPolicy", "baselineadminnetworkpolicies", false, true, "v1alpha1"),
+	kind[partial.CalicoNetworkPolicy]("projectcalico.org", "NetworkPolicy", "networkpolicies", true, true, "v3"),
+	kind[partial.CalicoGlobalNetworkPolicy]("projectcalico.org", "GlobalNetworkPolicy", "globalnetworkpolicies", false, true, "v3"),
+	kind[partial.CalicoCRDNetworkPolicy]("crd.projectcalico.org", "NetworkPolicy", "networkpolicies", true, true, "v1"),
+	kind[partial.CalicoCRDGlobalNetworkPolicy]("crd.projectcalico.org", "GlobalNetworkPolicy", "globalnetworkpolicies", false, true, "v1"),
 
 	kind[gatewayv1.GatewayClass](GatewayGroup, "GatewayClass", "gatewayclasses", false, true, "v1", "v1beta1"),
 	kind[gatewayv1.Gateway](GatewayGroup, "Gateway", "gateways", true, true, "v1", "v1beta1"),

@@ -30,9 +30,3 @@ func (in *FelixConfiguration) DeepCopyObject() runtime.Object { return clone(in)
 
 // DeepCopyObject implements runtime.Object.
 func (in *Installation) DeepCopyObject() runtime.Object { return clone(in) }
-
-// DeepCopyObject implements runtime.Object.
-func (in *CiliumClusterwideNetworkPolicy) DeepCopyObject() runtime.Object { return clone(in) }
-
-// DeepCopyObject implements runtime.Object.
-func (in *CiliumNetworkPolicy) DeepCopyObject() runtime.Object { return clone(in) }

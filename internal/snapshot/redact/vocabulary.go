@@ -28,6 +28,7 @@ experimental filters network rbac connection filter
 accept content type length id forwarded for proto client cert envoy
 api v1 v2 alpha beta healthz health ready readyz livez metrics status quitquitquit localhost stats prometheus
 debug info warning warn error distroless TPROXY REDIRECT NONE HTTP HTTPS TCP TLS HBONE GRPC UDP SCTP
+Allow Deny Pass Log Ingress Egress has in not starts ends with contains
 outlier circuit retry timeout istiooperator meshconfig parent refs
 rate limit ratelimit ext lua wasm global simple spire spiffe csi h2c ws wss partial probe linux windows amd64 arm64 gce nginx
 Enabled Disabled Iptables BPF Nftables VPP

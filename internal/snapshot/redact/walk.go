@@ -47,7 +47,7 @@ func (r redactor) key(k string) string {
 
 // verbatim are fields with the names of API things; freeText are fields that people or programs fill with prose or code.
 var (
-	verbatim = []string{"Kind", "APIVersion", "APIGroup", "APIGroups", "APIVersions", "Type", "Reason", "Operations", "Resources", "ControllerName"}
+	verbatim = []string{"Kind", "Action", "APIVersion", "APIGroup", "APIGroups", "APIVersions", "Type", "Reason", "Operations", "Resources", "ControllerName"}
 	// verbatimProto are those of Istio's conditions and target references.
 	verbatimProto = []string{"kind", "group", "type", "reason"}
 	freeText      = []string{"Message", "Description", "message", "inline_code", "inline_string", "inlineCode", "inlineString", "inlineBytes", "inline_bytes", "jwks"}
