@@ -7,7 +7,6 @@ import (
 	"html/template"
 	"io"
 	"slices"
-	"strings"
 )
 
 //go:embed page.html.tmpl
@@ -40,14 +39,35 @@ type Page struct {
 type pageTopic struct {
 	topic
 	ID string
+	// Own says that its way out is not that of the others of its code.
+	Own bool
+}
+
+// pageCode is all that was found of one code, with the way out once where it is the same for all.
+type pageCode struct {
+	Code, Title, Remedy string
+	Topics              []pageTopic
+}
+
+// byCode groups topics, which come sorted, by code.
+func (r *AuditReport) byCode(topics []pageTopic) []pageCode {
+	var out []pageCode
+	for _, t := range topics {
+		if len(out) == 0 || out[len(out)-1].Code != t.Code {
+			out = append(out, pageCode{Code: t.Code, Title: r.rule(t.Code).Title, Remedy: t.Remedy})
+		}
+		c := &out[len(out)-1]
+		t.Own = t.Remedy != "" && t.Remedy != c.Remedy
+		c.Topics = append(c.Topics, t)
+	}
+	return out
 }
 
 type pageRow struct {
 	*Workload
 	Reason string
-	// Topics are the places of what was found about it, Text what the filter looks through.
+	// Topics are the places of what was found about it.
 	Topics []pageLink
-	Text   string
 }
 
 type pageLink struct{ Code, ID, Severity string }
@@ -69,36 +89,35 @@ func (p *Page) HTML(w io.Writer) error {
 		Title      string
 		Verdicts   []string
 		Namespaces []pageNamespace
-		Broken     []pageTopic
-		IfMoved    []pageTopic
-		Others     []pageTopic
+		Broken     []pageCode
+		IfMoved    []pageCode
+		Others     []pageCode
 		Graph      *graph
 		Moves      int
 	}{AuditReport: r, Plan: p.Plan, Live: p.Live, CSS: template.CSS(pageCSS), JS: template.JS(pageJS), Title: r.title(), Verdicts: verdicts} //nolint:gosec // both are this package's own files
 	places := map[string]string{}
+	var broken, ifMoved, others []pageTopic
 	for i, t := range r.topics() {
-		placed := pageTopic{t, fmt.Sprintf("t%d", i)}
+		placed := pageTopic{topic: t, ID: fmt.Sprintf("t%d", i)}
 		places[topicKey(&placed.Finding)] = placed.ID
 		switch {
 		case t.Severity == "error":
-			data.Broken = append(data.Broken, placed)
+			broken = append(broken, placed)
 		case t.IfMoved == "error":
-			data.IfMoved = append(data.IfMoved, placed)
+			ifMoved = append(ifMoved, placed)
 		default:
-			data.Others = append(data.Others, placed)
+			others = append(others, placed)
 		}
 	}
+	data.Broken, data.IfMoved, data.Others = r.byCode(broken), r.byCode(ifMoved), r.byCode(others)
 	for _, ns := range r.namespaces() {
 		group := pageNamespace{Name: ns.Name, Mix: mix(ns.byVerdict)}
 		for _, wl := range ns.Workloads {
 			row := pageRow{Workload: wl, Reason: r.reason(wl)}
-			text := []string{ns.Name, wl.Kind, wl.Name, wl.Verdict, wl.Mode}
 			for i := range wl.Findings {
 				f := &wl.Findings[i]
 				row.Topics = append(row.Topics, pageLink{f.Code, places[topicKey(f)], f.Severity})
-				text = append(text, f.Code)
 			}
-			row.Text = lower(strings.Join(text, " "))
 			group.Rows = append(group.Rows, row)
 		}
 		data.Namespaces = append(data.Namespaces, group)
