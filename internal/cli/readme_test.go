@@ -71,6 +71,33 @@ func TestDemoPrintsWhatItPrinted(t *testing.T) {
 	}
 }
 
+// The first screen of meshes as people have them: a book shop with versions, a boutique of twelve services, and a
+// chart's output.
+func TestFirstScreens(t *testing.T) {
+	for _, name := range []string{"bookinfo", "boutique", "rendered-chart"} {
+		var out, errs bytes.Buffer
+		env := &Env{Args0: "sidestep", Dir: "testdata/samples", Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs,
+			Getenv: func(string) string { return "" }, Now: func() time.Time { return time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC) }}
+		if code := Run(context.Background(), env, []string{"audit", "-f", name}); code == ExitError {
+			t.Fatalf("%s: %s", name, errs.String())
+		}
+		checkScreen(t, out.String())
+		golden := "testdata/samples/" + name + ".golden"
+		if *update {
+			if err := os.WriteFile(golden, out.Bytes(), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(golden)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out.String() != string(want) {
+			t.Errorf("go test ./internal/cli -update writes it anew:\n%s", diff.Diff(golden, want, name, out.Bytes()))
+		}
+	}
+}
+
 // checkScreen holds that a first screen fits a terminal of 24 lines and 100 columns.
 func checkScreen(t *testing.T, text string) {
 	t.Helper()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"html/template"
 	"io"
 	"os"
@@ -247,5 +248,43 @@ func TestMarkdownFitsAComment(t *testing.T) {
 	}
 	if b.Len() > 65_536 {
 		t.Errorf("%d bytes; a comment takes 65,536", b.Len())
+	}
+}
+
+// Every pod that has a sidecar is in one group of the first screen, and a set that frees pods holds nothing twice.
+func TestOverviewSumsUp(t *testing.T) {
+	hold := func(code, name string) Finding {
+		return Finding{Code: code, Severity: "warning", Requires: "sidecar", Subject: Object{Kind: "EnvoyFilter", Namespace: "n", Name: name}}
+	}
+	kept := func(name string, pods int, findings ...Finding) Workload {
+		return Workload{Namespace: "n", Kind: "Deployment", Name: name, Mode: "sidecar", Verdict: "sidecar", Replicas: pods, Sidecars: pods, Findings: findings}
+	}
+	r := &AuditReport{Workloads: []Workload{
+		kept("a", 10, hold("SS501", "x")), kept("b", 4, hold("SS501", "x"), hold("SS502", "y")), kept("c", 3, hold("SS501", "z"), hold("SS502", "z")), kept("owner", 2),
+		{Namespace: "n", Kind: "Deployment", Name: "free", Mode: "sidecar", Verdict: "ambient", Replicas: 7, Sidecars: 7, Findings: []Finding{}},
+		{Namespace: "n", Kind: "Deployment", Name: "gone", Mode: "ambient", Verdict: "ambient", Replicas: 7, Findings: []Finding{}},
+	}}
+	r.Recount()
+	sum := 0
+	for _, g := range r.Overview.Groups {
+		sum += g.Pods
+	}
+	if sum != 26 {
+		t.Errorf("the groups sum to %d pods, 26 have a sidecar: %+v", sum, r.Overview.Groups)
+	}
+	freed := 0
+	for _, f := range r.Overview.Frees {
+		freed += f.Pods
+		if f.Pods == 0 || len(f.Holds) == 0 {
+			t.Errorf("a set wins nothing: %+v", f)
+		}
+	}
+	want := []FreeSet{
+		{Holds: []Hold{{"SS501", Object{"EnvoyFilter", "n", "x"}}}, Workloads: 1, Pods: 10},
+		{Holds: []Hold{{"SS502", Object{"EnvoyFilter", "n", "y"}}}, After: true, Workloads: 1, Pods: 4},
+		{Holds: []Hold{{"SS501", Object{"EnvoyFilter", "n", "z"}}, {"SS502", Object{"EnvoyFilter", "n", "z"}}}, Workloads: 1, Pods: 3},
+	}
+	if got := fmt.Sprint(r.Overview.Frees); freed != 17 || got != fmt.Sprint(want) {
+		t.Errorf("frees %d pods by\n%s, want\n%v", freed, got, want)
 	}
 }

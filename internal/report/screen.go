@@ -234,7 +234,7 @@ func (r *AuditReport) Screen(w io.Writer, o TextOptions) error {
 	r.screenFrees(p, v)
 	r.screenCodes(p, "Broken today", v.Broken, "nothing")
 	r.screenCodes(p, "Before the first move", v.First, "nothing")
-	p.line("%s %s", p.bold("If sidecars just went"), clipTo(screenWidth-22, codesInLine(v.FailsOpen, "fail open")+"; "+codesInLine(v.FailsShut, "fail shut")))
+	p.line("%s %s", p.bold("If sidecars just went"), clipTo(screenWidth-22, v.moving()))
 	r.screenInput(p)
 	if s.Known > 0 {
 		p.line("%s %s", p.bold("Known"), "and not counted: "+count(s.Known, "finding")+" in the baseline or ignored")
@@ -307,6 +307,21 @@ func (r *AuditReport) screenInput(p *printer) {
 	}
 }
 
+// moving says what becomes of calls if sidecars just went.
+func (v *Overview) moving() string {
+	var parts []string
+	if len(v.FailsOpen) > 0 {
+		parts = append(parts, codesInLine(v.FailsOpen, "fail open"))
+	}
+	if len(v.FailsShut) > 0 {
+		parts = append(parts, codesInLine(v.FailsShut, "fail shut"))
+	}
+	if len(parts) == 0 {
+		return "no policy would fail open or shut"
+	}
+	return strings.Join(parts, "; ")
+}
+
 // next names the commands that lead on, for what this report found.
 func (r *AuditReport) next(v Overview, program string) []string {
 	program = cmp.Or(program, "sidestep")
@@ -317,14 +332,14 @@ func (r *AuditReport) next(v Overview, program string) []string {
 	case len(v.Frees) > 0:
 		lines = append(lines, fmt.Sprintf("%s explain %-17s why, with the field, and the way out", program, v.Frees[0].Holds[0].Code))
 	}
+	if r.Summary.SidecarsRemovable > 0 {
+		lines = append(lines, program+" plan                      an order of small steps, each with its proof and its undo")
+	}
 	return lines
 }
 
 // codesInLine sums codes up in words.
 func codesInLine(codes []CodeCount, what string) string {
-	if len(codes) == 0 {
-		return "nothing " + what
-	}
 	total, names := 0, make([]string, 0, len(codes))
 	for _, c := range codes {
 		total += c.Count
