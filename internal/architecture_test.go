@@ -20,7 +20,7 @@ const module = "github.com/sidestep-mesh/sidestep/"
 
 // pure packages compute: no clock, no network, no process, no goroutine. Time, randomness and files
 // arrive as arguments.
-var pure = []string{"object", "snapshot", "authz", "route", "mesh", "audit", "plan", "verify", "migrate", "metric", "roi", "demo", "assertion", "replay", "doctor"}
+var pure = []string{"object", "enrol", "snapshot", "authz", "route", "mesh", "audit", "plan", "verify", "migrate", "metric", "roi", "demo", "assertion", "replay", "doctor"}
 
 // impureImports are what a pure package must not import; a trailing slash covers the packages below.
 var impureImports = []string{
@@ -49,8 +49,9 @@ var mayImport = map[string][]string{
 	"metric":     {},
 	"roi":        {},
 	"mesh":       {"snapshot", "authz", "route"},
-	"audit":      {"mesh", "authz", "route", "snapshot"},
-	"plan":       {"audit", "mesh", "authz", "route", "snapshot"},
+	"enrol":      {"mesh", "authz", "snapshot"},
+	"audit":      {"enrol", "mesh", "authz", "route", "snapshot"},
+	"plan":       {"enrol", "audit", "mesh", "authz", "route", "snapshot"},
 	"verify":     {"mesh", "metric"},
 	"migrate":    {"plan", "verify"},
 	"demo":       {"snapshot"},

@@ -210,7 +210,7 @@ func diffAudits(ctx context.Context, env *Env, in *inputFlags, show *auditFlags,
 	if err != nil {
 		return err
 	}
-	x, y := mesh.AuthzWorld(a, nil), mesh.AuthzWorld(b, nil)
+	x, y := mesh.AuthzWorld(a), mesh.AuthzWorld(b)
 	d := report.NewAuditDiff(before, after, diffOnEveryCore(&x, &y, authz.Options{}))
 	switch show.output {
 	case "json":

@@ -3,9 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime"
-	"strings"
 
 	"github.com/sidestep-mesh/sidestep/internal/authz"
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
@@ -47,7 +45,7 @@ Exit codes: 0 allowed, 1 the question has no answer, 2 denied or unknown.`,
 			if err != nil {
 				return err
 			}
-			world := mesh.AuthzWorld(mesh.Build(snap, mesh.Assume{}), nil)
+			world := mesh.AuthzWorld(mesh.Build(snap, mesh.Assume{}))
 			text := report.TextOptions{Wide: wide, Colour: env.Colour()}
 			if call.allCallers || call.allPaths {
 				return listAccess(env, &world, &call, output, text)
@@ -114,8 +112,10 @@ func newAuthzDiffCommand(env *Env) *cobra.Command {
 		Use:   "diff BEFORE [AFTER]",
 		Short: "Say whether two states of a mesh decide every call alike, or which calls tell them apart",
 		Long: `Compares every call that any policy can tell from another: nothing is sampled. BEFORE and
-AFTER are files, folders or snapshots. With --move, AFTER is BEFORE, or the AFTER given, with
-some workloads in another mode; without BEFORE, the current context is read.
+AFTER are files, folders or snapshots; without BEFORE, the current context is read. With --move,
+AFTER is BEFORE, or the AFTER given, after what a person would do to bring workloads into another
+mode: label their templates, restart them, and for =waypoint create the Gateway, bind the Services
+and copy the policies. A mode that a workload cannot be in is refused with the reason.
 
 Exit codes: 0 equivalent, 1 not comparable, 2 at least one call is decided differently.`,
 		Example: `  sidestep authz diff before.snapshot after.snapshot
@@ -133,11 +133,10 @@ Exit codes: 0 equivalent, 1 not comparable, 2 at least one call is decided diffe
 			if err != nil {
 				return err
 			}
-			overrides, err := parseMoves(after, moves)
-			if err != nil {
+			if after, err = moved(after, moves); err != nil {
 				return err
 			}
-			a, b := mesh.AuthzWorld(before, nil), mesh.AuthzWorld(after, overrides)
+			a, b := mesh.AuthzWorld(before), mesh.AuthzWorld(after)
 			result := diffOnEveryCore(&a, &b, options)
 			if output == "json" {
 				err = report.AuthzDiffJSON(env.Stdout, result)
@@ -153,7 +152,7 @@ Exit codes: 0 equivalent, 1 not comparable, 2 at least one call is decided diffe
 	flags := c.Flags()
 	flags.StringVar(&in.context, "context", "", "without BEFORE, read the cluster of this kubeconfig `CONTEXT`")
 	flags.StringVar(&in.kubeconfig, "kubeconfig", "", "`FILE` with the clusters and credentials")
-	flags.StringArrayVar(&moves, "move", nil, "`NS[/[KIND/]NAME]=MODE`: suppose these workloads in mode ambient, sidecar or none; repeatable")
+	flags.StringArrayVar(&moves, "move", nil, moveUsage)
 	flags.BoolVar(&options.OnlyWorkloads, "only-workloads", false, "leave out identities that policies name and no workload has")
 	flags.BoolVar(&wide, "wide", false, "show every divergence")
 	outputFlag(c, &output, "text", "json")
@@ -179,28 +178,6 @@ func diffInput(ctx context.Context, env *Env, in *inputFlags, args []string) (be
 	}
 	after, err = load(args[1])
 	return before, after, err
-}
-
-// parseMoves reads NS[/[KIND/]NAME]=MODE into the modes of workloads.
-func parseMoves(m *mesh.Mesh, moves []string) (map[mesh.Ref]mesh.Mode, error) {
-	out := map[mesh.Ref]mesh.Mode{}
-	for _, move := range moves {
-		what, mode, ok := strings.Cut(move, "=")
-		if !ok || mode != string(mesh.Ambient) && mode != string(mesh.Sidecar) && mode != string(mesh.None) {
-			return nil, fmt.Errorf("--move %s: want NS[/[KIND/]NAME]=ambient, =sidecar or =none", move)
-		}
-		found := false
-		for _, w := range m.Workloads {
-			if w.Role == mesh.Application && (what == w.Namespace || strings.Contains(what, "/") && report.Means(what, w.Namespace, w.Kind, w.Name)) {
-				out[mesh.Ref{Kind: w.Kind, Namespace: w.Namespace, Name: w.Name}] = mesh.Mode(mode)
-				found = true
-			}
-		}
-		if !found {
-			return nil, fmt.Errorf("--move %s: no application workload is called so", move)
-		}
-	}
-	return out, nil
 }
 
 // diffOnEveryCore compares parts of the destinations side by side.

@@ -42,12 +42,11 @@ Exit codes: 0 all hold, 1 one could not be examined, 2 at least one does not hol
 			if err != nil {
 				return err
 			}
-			m := mesh.Build(snap, mesh.Assume{})
-			overrides, err := parseMoves(m, moves)
+			m, err := moved(mesh.Build(snap, mesh.Assume{}), moves)
 			if err != nil {
 				return err
 			}
-			world := mesh.AuthzWorld(m, overrides)
+			world := mesh.AuthzWorld(m)
 			r := report.NewAuthzAssertionReport(assertion.Check(&world, doc))
 			if output == "json" {
 				err = r.JSON(env.Stdout)
@@ -67,7 +66,7 @@ Exit codes: 0 all hold, 1 one could not be examined, 2 at least one does not hol
 		},
 	}
 	in.register(c)
-	c.Flags().StringArrayVar(&moves, "move", nil, "`NS[/[KIND/]NAME]=MODE`: suppose these workloads in mode ambient, sidecar or none; repeatable")
+	c.Flags().StringArrayVar(&moves, "move", nil, moveUsage)
 	c.Flags().BoolVar(&wide, "wide", false, "show every call that breaks an assertion")
 	outputFlag(c, &output, "text", "json")
 	return c

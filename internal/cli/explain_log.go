@@ -49,7 +49,7 @@ func explainLog(c *cobra.Command, env *Env, in *inputFlags, f *logFlags, output 
 		return err
 	}
 	m := mesh.Build(snap, mesh.Assume{})
-	world := mesh.AuthzWorld(m, nil)
+	world := mesh.AuthzWorld(m)
 	hint, err := f.hint(&world)
 	if err != nil {
 		return err
@@ -151,11 +151,10 @@ Exit codes: 0 every call is decided alike, 1 nothing could be replayed, 2 some c
 			if err != nil {
 				return err
 			}
-			overrides, err := parseMoves(after, moves)
-			if err != nil {
+			if after, err = moved(after, moves); err != nil {
 				return err
 			}
-			a, b := mesh.AuthzWorld(before, nil), mesh.AuthzWorld(after, overrides)
+			a, b := mesh.AuthzWorld(before), mesh.AuthzWorld(after)
 			s := replay.NewShadower(&a, &b, mesh.PodOwners(before))
 			scanner := logScanner(text)
 			for scanner.Scan() {
@@ -185,7 +184,7 @@ Exit codes: 0 every call is decided alike, 1 nothing could be replayed, 2 some c
 	flags.StringVar(&in.context, "context", "", "without BEFORE, read the cluster of this kubeconfig `CONTEXT`")
 	flags.StringVar(&in.kubeconfig, "kubeconfig", "", "`FILE` with the clusters and credentials")
 	flags.StringVar(&file, "log", "", "access log `FILE`; - is standard input")
-	flags.StringArrayVar(&moves, "move", nil, "`NS[/[KIND/]NAME]=MODE`: suppose these workloads in mode ambient, sidecar or none; repeatable")
+	flags.StringArrayVar(&moves, "move", nil, moveUsage)
 	flags.BoolVar(&wide, "wide", false, "show every sort of call that flips")
 	outputFlag(c, &output, "text", "json")
 	if err := c.MarkFlagRequired("log"); err != nil {

@@ -183,11 +183,10 @@ Exit codes: 0 equivalent, 1 not comparable, 2 a call is routed otherwise, or som
 			if err != nil {
 				return err
 			}
-			overrides, err := parseMoves(after, moves)
-			if err != nil {
+			if after, err = moved(after, moves); err != nil {
 				return err
 			}
-			a, b := mesh.RouteWorld(before, nil), mesh.RouteWorld(after, overrides)
+			a, b := mesh.RouteWorld(before, nil), mesh.RouteWorld(after, nil)
 			parts := make([]route.Result, runtime.GOMAXPROCS(0))
 			onEveryCore(len(parts), func(i int) { parts[i] = route.DiffShard(&a, &b, i, len(parts)) })
 			doc := report.NewRouteDiff(route.Merge(parts...))
@@ -205,7 +204,7 @@ Exit codes: 0 equivalent, 1 not comparable, 2 a call is routed otherwise, or som
 	flags := c.Flags()
 	flags.StringVar(&in.context, "context", "", "without BEFORE, read the cluster of this kubeconfig `CONTEXT`")
 	flags.StringVar(&in.kubeconfig, "kubeconfig", "", "`FILE` with the clusters and credentials")
-	flags.StringArrayVar(&moves, "move", nil, "`NS[/[KIND/]NAME]=MODE`: suppose these workloads in mode ambient, sidecar or none; repeatable")
+	flags.StringArrayVar(&moves, "move", nil, moveUsage)
 	flags.BoolVar(&wide, "wide", false, "show every difference")
 	outputFlag(c, &output, "text", "json")
 	return c

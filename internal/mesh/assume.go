@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	corev1 "k8s.io/api/core/v1"
@@ -141,6 +142,32 @@ func (b *builder) podSets(w *Workload) {
 		}
 		w.Sets[i].Pods = append(w.Sets[i].Pods, p)
 	}
+}
+
+// setName tells the sets of one workload apart; it is empty where there is but one. The same pods have the same name in
+// every state that has the others beside them.
+func (w *Workload) setName(i int) string {
+	if len(w.Sets) == 1 {
+		return ""
+	}
+	s := &w.Sets[i]
+	name := string(s.Generation)
+	if s.Generation == Current {
+		name = string(s.Mode)
+		if s.HBONE {
+			name += ", HBONE"
+		}
+	}
+	n := 1
+	for j := range w.Sets[:i] {
+		if o := &w.Sets[j]; o.Generation == s.Generation && (s.Generation != Current || o.Mode == s.Mode && o.HBONE == s.HBONE) {
+			n++
+		}
+	}
+	if n > 1 {
+		name += " " + strconv.Itoa(n)
+	}
+	return name
 }
 
 // podHBONE reports whether a live pod's sidecar listens on HBONE.

@@ -115,7 +115,7 @@ func BenchmarkAuthzWorld(b *testing.B) {
 	m := mesh.Build(bulk(b, 20_000, 50), mesh.Assume{})
 	b.ReportAllocs()
 	for b.Loop() {
-		if w := mesh.AuthzWorld(m, nil); len(w.Workloads) != 4_000 {
+		if w := mesh.AuthzWorld(m); len(w.Workloads) != 4_000 {
 			b.Fatalf("%d workloads", len(w.Workloads))
 		}
 	}

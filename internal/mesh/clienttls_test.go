@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/sidestep-mesh/sidestep/internal/authz"
+	"github.com/sidestep-mesh/sidestep/internal/enrol"
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
 	"github.com/sidestep-mesh/sidestep/internal/meshtest"
 )
@@ -18,15 +19,15 @@ func TestClientTLS(t *testing.T) {
 	const full = "cart.shop.svc.cluster.local"
 	const disable = ", trafficPolicy: {tls: {mode: DISABLE}}}"
 	const mutual = ", trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}"
-	ambient := map[mesh.Ref]mesh.Mode{{Kind: "Deployment", Namespace: "shop", Name: "cart"}: mesh.Ambient}
+	ambient := map[mesh.Ref]enrol.Target{{Kind: "Deployment", Namespace: "shop", Name: "cart"}: enrol.Ambient}
 	meshConfig := func(text string) string {
 		return "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata: {mesh: \"" + text + "\"}\n"
 	}
 	seen, plain := "allow by server sidecar", "deny by server sidecar"
 	for sentence, c := range map[string]struct {
-		rules     string
-		overrides map[mesh.Ref]mesh.Mode
-		want      string
+		rules string
+		to    map[mesh.Ref]enrol.Target
+		want  string
 	}{
 		"without rules auto mTLS carries the identity":              {"", nil, seen},
 		"the service's namespace turns TLS off":                     {dr("shop", "{host: cart"+disable), nil, plain},
@@ -55,7 +56,7 @@ func TestClientTLS(t *testing.T) {
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			m := mesh.Build(meshtest.Load(t, base+onlyFront+c.rules), mesh.Assume{})
-			a := answer(t, m, c.overrides, "/")
+			a := answer(t, m, c.to, "/")
 			if got := string(a.Decision) + " by " + string(a.By); got != c.want {
 				t.Errorf("answer is %s (%s, %s), want %s", got, a.Why, a.Route, c.want)
 			}
@@ -69,7 +70,7 @@ func TestWorldOfExternalServices(t *testing.T) {
 		"name: x, namespace: shop", "name: x, namespace: shop, labels: {istio.io/use-waypoint: w}", 1)
 	policy := "---\n" + authzPolicy("shop", "{targetRefs: [{group: networking.istio.io, kind: ServiceEntry, name: x}], rules: [{from: [{source: {namespaces: [shop]}}]}]}")
 	m := mesh.Build(meshtest.Load(t, base+entry+policy+gateway("shop", "w", "", "", programmed)), mesh.Assume{})
-	world := mesh.AuthzWorld(m, map[mesh.Ref]mesh.Mode{{Kind: "Deployment", Namespace: "web", Name: "front"}: mesh.Ambient})
+	world := mesh.AuthzWorld(moved(t, m, map[mesh.Ref]enrol.Target{{Kind: "Deployment", Namespace: "web", Name: "front"}: enrol.Ambient}))
 	for i := range world.Waypoints {
 		world.Waypoints[i].Ready = true
 	}

@@ -81,7 +81,7 @@ func (n *Network) end(w *Workload) *networkEnd {
 		labels, _ := n.mesh.NamespaceLabels(w.Namespace)
 		e = &networkEnd{End: netpol.End{
 			Namespace: w.Namespace, Labels: w.Labels, NamespaceLabels: namedNamespace(w.Namespace, labels),
-			ServiceAccount: cmp.Or(w.ServiceAccount, "default"), IPs: workloadIPs(w), Named: namedPorts(w),
+			ServiceAccount: cmp.Or(w.ServiceAccount, "default"), IPs: workloadIPs(w, w.Pods), Named: namedPorts(w),
 		}}
 		e.policies, e.ports = n.policies.Of(&e.End), applicationPorts(w)
 		n.ends[w] = e

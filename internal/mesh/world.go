@@ -14,21 +14,18 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// AuthzWorld is the mesh as authorization sees it: policies, modes, services and waypoints. Overrides
-// put workloads (by Kind, Namespace and Name) into another mode than the one in effect; the rest stays.
-// Nothing is shared that the caller could change but the compiled policies, which nobody changes.
-func AuthzWorld(m *Mesh, overrides map[Ref]Mode) authz.World {
+// AuthzWorld is the mesh as authorization sees it: policies, modes, services and waypoints. Each set of pods
+// that are alike is a workload of its own there. Nothing is shared that the caller could change but the compiled policies, which nobody changes.
+func AuthzWorld(m *Mesh) authz.World {
 	w := authz.World{
 		Config:   m.authzConfig(),
 		Policies: m.Authorization,
 		Unknown:  m.authzUnknown(),
 	}
 	for _, x := range m.Workloads {
-		mode, overridden := overrides[x.Ref]
-		if !overridden {
-			mode = x.Mode
+		for i := range x.Sets {
+			w.Workloads = append(w.Workloads, m.authzWorkload(x, i))
 		}
-		w.Workloads = append(w.Workloads, m.authzWorkload(x, mode, overridden))
 	}
 	for _, s := range m.Services {
 		switch {
@@ -136,14 +133,13 @@ func (m *Mesh) workloadNamespaces() []string {
 
 func authzRef(r Ref) authz.Ref { return authz.Ref{Kind: r.Kind, Namespace: r.Namespace, Name: r.Name} }
 
-func (m *Mesh) authzWorkload(w *Workload, mode Mode, overridden bool) authz.Workload {
+func (m *Mesh) authzWorkload(w *Workload, set int) authz.Workload {
+	pods := &w.Sets[set]
+	mode := pods.Mode
 	out := authz.Workload{
-		Ref: authzRef(w.Ref), Labels: w.Labels, ServiceAccount: w.ServiceAccount,
-		Mode: authz.Mode(mode), HBONE: w.Proxy.HBONE, HostNetwork: w.HostNetwork,
+		Ref: authzRef(w.Ref), Set: w.setName(set), Labels: pods.Labels, ServiceAccount: w.ServiceAccount,
+		Mode: mode, HBONE: pods.HBONE, HostNetwork: w.HostNetwork,
 		Waypoint: authzBinding(w.Waypoint), TLSScope: m.clientTLS.scopes[w.Ref],
-	}
-	if overridden && mode == Sidecar && w.Mode != Sidecar {
-		out.HBONE = m.Settings.HBONESidecars // as injection would make it
 	}
 	out.Narrow = w.Role == Application && (w.Has(SidecarEgress) || w.Has(SidecarListener) || leavesOutCalls(w))
 	switch w.Role {
@@ -160,19 +156,17 @@ func (m *Mesh) authzWorkload(w *Workload, mode Mode, overridden bool) authz.Work
 		out.Role = authz.RoleOther
 	}
 	out.Ports = containerPorts(w)
-	out.IPs = workloadIPs(w)
+	out.IPs = workloadIPs(w, pods.Pods)
 	out.BypassInbound, _ = strconv.ParseBool(w.Annotations[AnnotationBypassInbound]) // what is no boolean is false to istio-cni
 	if mode != Sidecar || w.Role != Application {
 		return out
 	}
 	out.ExcludedInboundPorts = excludedInbound(w, out.Ports)
-	switch p := &w.PodModes; {
+	switch {
 	case w.opaque != "":
 		out.Unknown = w.opaque
 	case w.Has(InterceptionMode) && w.Annotations[AnnotationInterception] == "NONE":
 		out.Unknown = "interception mode NONE: inbound calls may not pass the sidecar"
-	case !overridden && p.Sidecar > 0 && p.Ambient+p.None > 0:
-		out.Unknown = "its pods are in different modes"
 	}
 	return out
 }
@@ -212,14 +206,14 @@ func containerPorts(w *Workload) []authz.Port {
 	return out
 }
 
-func workloadIPs(w *Workload) []netip.Addr {
+func workloadIPs(w *Workload, pods []*snapshot.Pod) []netip.Addr {
 	var out []netip.Addr
 	add := func(text string) {
 		if a, err := netip.ParseAddr(text); err == nil {
 			out = append(out, a)
 		}
 	}
-	for _, p := range w.Pods {
+	for _, p := range pods {
 		for _, ip := range p.Status.PodIPs {
 			add(ip.IP)
 		}
@@ -293,7 +287,11 @@ func (m *Mesh) authzService(s *Service) authz.Service {
 		}
 	}
 	for _, w := range s.Workloads {
-		out.Workloads = append(out.Workloads, authz.Pods{Ref: authzRef(w.Ref)})
+		for i := range w.Sets {
+			if len(w.Sets) == 1 || hasAll(w.Sets[i].Labels, s.Selector) {
+				out.Workloads = append(out.Workloads, authz.Pods{Ref: authzRef(w.Ref), Set: w.setName(i)})
+			}
+		}
 	}
 	return out
 }

@@ -7,16 +7,31 @@ import (
 	"testing"
 
 	"github.com/sidestep-mesh/sidestep/internal/authz"
+	"github.com/sidestep-mesh/sidestep/internal/enrol"
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
 	"github.com/sidestep-mesh/sidestep/internal/meshtest"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot/manifest"
 )
 
-// answer asks a world whether front (in namespace web) may GET a path at cart.
-func answer(t *testing.T, m *mesh.Mesh, overrides map[mesh.Ref]mesh.Mode, path string) authz.Answer {
+// moved supposes workloads elsewhere.
+func moved(t *testing.T, m *mesh.Mesh, to map[mesh.Ref]enrol.Target) *mesh.Mesh {
 	t.Helper()
-	world := mesh.AuthzWorld(m, overrides)
+	end, err := enrol.End(m, to, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err = end.Build(m); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// answer asks a world whether front (in namespace web) may GET a path at cart.
+func answer(t *testing.T, m *mesh.Mesh, to map[mesh.Ref]enrol.Target, path string) authz.Answer {
+	t.Helper()
+	m = moved(t, m, to)
+	world := mesh.AuthzWorld(m)
 	callers, destinations := m.Callers("web", "default"), m.Destinations("shop", "cart", 80)
 	if len(callers) != 1 || len(destinations) == 0 {
 		t.Fatalf("callers %v, destinations %v", callers, destinations)
@@ -33,7 +48,7 @@ func TestWorldAnswers(t *testing.T) {
 	denyAdmin := authzPolicy("shop", "{action: DENY, selector: {matchLabels: {app: cart}}, rules: [{to: [{operation: {paths: [/admin]}}]}]}")
 	cart := mesh.Ref{Kind: "Deployment", Namespace: "shop", Name: "cart"}
 	front := mesh.Ref{Kind: "Deployment", Namespace: "web", Name: "front"}
-	ambient := map[mesh.Ref]mesh.Mode{cart: mesh.Ambient, front: mesh.Ambient}
+	ambient := map[mesh.Ref]enrol.Target{cart: enrol.Ambient, front: enrol.Ambient}
 	waypoint := "---\n" + strings.Replace(denyAdmin, "selector: {matchLabels: {app: cart}}", "targetRefs: [{group: '', kind: Service, name: cart}]", 1) +
 		gateway("shop", "w", "", "", programmed)
 	bound := strings.Replace(base, "{name: cart, namespace: shop}\nspec: {clusterIP", "{name: cart, namespace: shop, labels: {istio.io/use-waypoint: w}}\nspec: {clusterIP", 1)
@@ -41,11 +56,11 @@ func TestWorldAnswers(t *testing.T) {
 	patched := istio("networking.istio.io/v1alpha3", "EnvoyFilter", "shop", "{configPatches: [{applyTo: HTTP_FILTER, patch: {operation: REMOVE, value: {name: envoy.filters.http.rbac}}}]}")
 	excluded := strings.Replace(base, "labels: {app: cart, version: v1}", `labels: {app: cart, version: v1}, annotations: {traffic.sidecar.istio.io/includeInboundPorts: "9090"}`, 1)
 	for sentence, c := range map[string]struct {
-		yaml      string
-		overrides map[mesh.Ref]mesh.Mode
-		path      string
-		decision  authz.Decision
-		by        authz.Point
+		yaml     string
+		to       map[mesh.Ref]enrol.Target
+		path     string
+		decision authz.Decision
+		by       authz.Point
 	}{
 		"a sidecar denies a path":                           {base + "---\n" + denyAdmin, nil, "/admin", authz.Deny, authz.PointServerSidecar},
 		"a sidecar allows other paths":                      {base + "---\n" + denyAdmin, nil, "/", authz.Allow, authz.PointServerSidecar},
@@ -57,7 +72,7 @@ func TestWorldAnswers(t *testing.T) {
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			m := mesh.Build(meshtest.Load(t, c.yaml), mesh.Assume{})
-			a := answer(t, m, c.overrides, c.path)
+			a := answer(t, m, c.to, c.path)
 			if a.Decision != c.decision || c.by != "" && a.By != c.by {
 				t.Errorf("answer is %s by %s (%s), want %s by %s", a.Decision, a.By, a.Why, c.decision, c.by)
 			}
@@ -132,7 +147,7 @@ func TestWorldOfWaysRound(t *testing.T) {
 	canary := strings.Replace(base, "{name: cart, namespace: shop}\nspec: {clusterIP", "{name: cart, namespace: shop, labels: {istio.io/use-waypoint: w, istio.io/use-waypoint-canary: next}, annotations: {istio.io/use-waypoint-canary-weight: \"WEIGHT\"}}\nspec: {clusterIP", 1) +
 		gateway("shop", "w", "", "", programmed) + gateway("shop", "next", "", "", programmed)
 	cart := func(yaml string) (w authz.Workload, s authz.Service) {
-		world := mesh.AuthzWorld(mesh.Build(meshtest.Load(t, yaml), mesh.Assume{}), nil)
+		world := mesh.AuthzWorld(mesh.Build(meshtest.Load(t, yaml), mesh.Assume{}))
 		for _, x := range world.Workloads {
 			if x.Ref.Name == "cart" {
 				w = x

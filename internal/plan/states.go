@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/sidestep-mesh/sidestep/internal/authz"
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
@@ -169,56 +170,11 @@ const partsPerComparison = 8
 
 // world is a state as authorization sees it, with every set of pods by itself.
 func (p *states) world(m *mesh.Mesh) authz.World {
-	world := mesh.AuthzWorld(m, nil)
-	sets := map[authz.Ref][]mesh.PodSet{}
-	for _, w := range m.Workloads {
-		if len(w.Sets) > 1 {
-			sets[authz.Ref{Kind: w.Kind, Namespace: w.Namespace, Name: w.Name}] = w.Sets
+	world := mesh.AuthzWorld(m)
+	for i := range world.Workloads {
+		if w := &world.Workloads[i]; strings.HasPrefix(w.Set, string(mesh.Old)) {
+			w.Waypoint = p.bindings[w.Ref]
 		}
-	}
-	if len(sets) == 0 {
-		return world
-	}
-	pods := map[authz.Ref][]authz.Pods{}
-	whole := world.Workloads
-	world.Workloads = make([]authz.Workload, 0, len(whole)+len(sets))
-	for i := range whole {
-		list := sets[whole[i].Ref]
-		if len(list) == 0 {
-			world.Workloads = append(world.Workloads, whole[i])
-			continue
-		}
-		for n, set := range list {
-			w := whole[i]
-			w.Set, w.Mode, w.HBONE, w.Labels = setName(set, n), authz.Mode(set.Mode), set.HBONE, set.Labels
-			if set.Generation == mesh.Old {
-				w.Waypoint = p.bindings[w.Ref]
-			}
-			world.Workloads = append(world.Workloads, w)
-			pods[w.Ref] = append(pods[w.Ref], w.Pods())
-		}
-	}
-	for i := range world.Services {
-		s := &world.Services[i]
-		var list []authz.Pods
-		for _, w := range s.Workloads {
-			if split := pods[w.Ref]; len(split) > 0 {
-				list = append(list, split...)
-			} else {
-				list = append(list, w)
-			}
-		}
-		s.Workloads = list
 	}
 	return world
-}
-
-func setName(s mesh.PodSet, n int) string {
-	switch {
-	case s.Generation == mesh.New:
-		return string(mesh.New)
-	case n == 0:
-		return string(mesh.Old)
-	}
-	return fmt.Sprintf("%s %d", mesh.Old, n+1)
 }
