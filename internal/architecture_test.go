@@ -92,6 +92,8 @@ const (
 var belowLabels = map[string]string{
 	"istio.io/api/annotation":             "authz",    // dry-run policies
 	"gateway.istio.io/defaults-for-class": "snapshot", // ConfigMaps worth keeping
+	"proxy.istio.io/config":               "snapshot", // settings with secrets in them
+	"proxy.istio.io/overrides":            "snapshot",
 }
 
 // innerRooms are packages below a room: what each may import of the same room. A room itself may import all of them that are not for tests.

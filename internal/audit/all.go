@@ -19,7 +19,7 @@ func All() []Rule {
 		tracing, httpMetrics, accessLog, meshTelemetry, requestMetrics, autoscalingMetrics, mergedMetrics,
 		tuning, proxyConfig, discoveryAddress, proxyImage, injectTemplates, proxyOverrides, bootstrapOverride,
 		userVolume, interceptionMode, trafficExclusion, excludeInterfaces, kubevirtInterfaces,
-		kubevirtInterfacesOld, proxyEndpoint, proxylessGRPC, windowsNode, forwardedClientCert,
+		kubevirtInterfacesOld, proxyEndpoint, proxylessGRPC, windowsNode, virtualNode, forwardedClientCert,
 		forwardedClientCertOld, proxyConfigResource, dnsProxy,
 		waypointNotReady, trafficType, attachmentDenied, labelHidesWaypoint, ingressBypass, uselessIngressLabel,
 		doubleProcessing, noService, headlessStrict, waypointBypass, gracePeriod, idleWaypoint,

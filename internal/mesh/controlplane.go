@@ -59,9 +59,7 @@ type meshConfig struct {
 	OutboundTrafficPolicy   struct {
 		Mode string `json:"mode"`
 	} `json:"outboundTrafficPolicy"`
-	DefaultConfig struct {
-		ProxyMetadata map[string]scalar `json:"proxyMetadata"`
-	} `json:"defaultConfig"`
+	DefaultConfig    proxySettings `json:"defaultConfig"`
 	DefaultProviders struct {
 		Tracing       []string `json:"tracing"`
 		AccessLogging []string `json:"accessLogging"`
@@ -104,8 +102,14 @@ type injectorConfig struct {
 			Tag                scalar `json:"tag"`
 			RemotePilotAddress string `json:"remotePilotAddress"`
 			Proxy              struct {
-				ClusterDomain string `json:"clusterDomain"`
-				Resources     struct {
+				ClusterDomain        string `json:"clusterDomain"`
+				IncludeIPRanges      scalar `json:"includeIPRanges"`
+				ExcludeIPRanges      scalar `json:"excludeIPRanges"`
+				IncludeInboundPorts  scalar `json:"includeInboundPorts"`
+				ExcludeInboundPorts  scalar `json:"excludeInboundPorts"`
+				IncludeOutboundPorts scalar `json:"includeOutboundPorts"`
+				ExcludeOutboundPorts scalar `json:"excludeOutboundPorts"`
+				Resources            struct {
 					Requests struct {
 						CPU    scalar `json:"cpu"`
 						Memory scalar `json:"memory"`

@@ -187,14 +187,16 @@ const (
 	VirtualMachine Feature = "virtual-machine"
 	// WindowsNode: the pod asks for Windows nodes, where neither ztunnel nor istio-cni runs (#58099).
 	WindowsNode Feature = "windows-node"
+	// VirtualNode: the pod asks for a node that runs no DaemonSet (virtual-kubelet, Fargate), so that there is no ztunnel.
+	VirtualNode Feature = "virtual-node"
 	// ProxylessGRPC: injected with a grpc-* template; it cannot tunnel HBONE.
 	ProxylessGRPC Feature = "proxyless-grpc"
 	// IPv6: a Service with an IPv6 family.
 	IPv6 Feature = "ipv6"
 	// ForwardedClientCert: something reads or configures X-Forwarded-Client-Cert.
 	ForwardedClientCert Feature = "forwarded-client-cert"
-	// ProxyEndpoint: a container that names localhost:15000, 15020 or 15021, quitquitquit, or a path
-	// under /etc/istio/proxy: it talks to its own sidecar.
+	// ProxyEndpoint: a container, in its command, environment, hooks, probes or mounts, names a port, a file or the process
+	// of its own sidecar; snapshot.Mentions lists the words.
 	ProxyEndpoint Feature = "proxy-endpoint"
 	// MergedMetrics: prometheus.io/scrape with metrics merging on, so Prometheus scrapes the sidecar.
 	MergedMetrics Feature = "merged-metrics"
@@ -231,14 +233,14 @@ const (
 	InjectTemplatesAnnotation Feature = "inject-templates"
 	// MergeMetricsAnnotation: prometheus.istio.io/merge-metrics.
 	MergeMetricsAnnotation Feature = "merge-metrics-annotation"
-	// BootstrapOverride: sidecar.istio.io/bootstrapOverride.
+	// BootstrapOverride: sidecar.istio.io/bootstrapOverride, or a bootstrap file of a ProxyConfig or the mesh's default.
 	BootstrapOverride Feature = "bootstrap-override"
 	// UserVolume: sidecar.istio.io/userVolume or userVolumeMount.
 	UserVolume Feature = "user-volume"
-	// InterceptionMode: sidecar.istio.io/interceptionMode TPROXY or NONE.
+	// InterceptionMode: TPROXY or NONE, from sidecar.istio.io/interceptionMode, a ProxyConfig or the mesh's default.
 	InterceptionMode Feature = "interception-mode"
 	// TrafficExclusion: traffic.sidecar.istio.io/{include,exclude}{Inbound,Outbound}Ports,
-	// {include,exclude}OutboundIPRanges: ambient mode captures all or nothing.
+	// {include,exclude}OutboundIPRanges, or the injector's default of one: ambient mode captures all or nothing.
 	TrafficExclusion Feature = "traffic-exclusion"
 	// ExcludeInterfaces: traffic.sidecar.istio.io/excludeInterfaces.
 	ExcludeInterfaces Feature = "exclude-interfaces"
@@ -267,7 +269,7 @@ func Features() []Feature {
 		SidecarEgress, SidecarListener, SidecarIngress, SidecarConnectionPool, RegistryOnly, ExportTo,
 		EgressServiceEntry, TLSOrigination, EgressWildcard,
 		OpaqueTCP, UndeclaredProtocol, UDPPort, HeadlessService, NoService, HostNetworkPod, RunToCompletion,
-		InitContainers, NodeAgent, VirtualMachine, WindowsNode, ProxylessGRPC, IPv6, ForwardedClientCert,
+		InitContainers, NodeAgent, VirtualMachine, WindowsNode, VirtualNode, ProxylessGRPC, IPv6, ForwardedClientCert,
 		ProxyEndpoint, MergedMetrics, DNSProxy,
 		UnknownField, SPIRE, PrimaryRemote, MultiNetwork,
 		TuningAnnotations, ProxyConfigAnnotation, ProxyOverridesAnnotation, DiscoveryAddressAnnotation,

@@ -145,6 +145,9 @@ func (b *builder) injectionOf(w *Workload, ns *namespace) injection {
 	case pod.Spec.HostNetwork:
 		i.because("the injector skips pods on the host's network", evidence(w.Ref, w.templateField("spec.hostNetwork"), "true"))
 		return i
+	case windowsField(&pod.Spec) != "":
+		i.because("no proxy of the mesh runs on Windows nodes", evidence(w.Ref, w.templateField("spec."+windowsField(&pod.Spec)), string(corev1.Windows)))
+		return i
 	case slices.Contains(ignoredNamespaces, w.Namespace):
 		i.because("the injector ignores this system namespace", Evidence{Object: ns.ref})
 		return i

@@ -137,13 +137,15 @@ var (
 	trafficExcludeInboundPorts   = annotation.SidecarTrafficExcludeInboundPorts.Name
 	trafficIncludeInboundPorts   = annotation.SidecarTrafficIncludeInboundPorts.Name
 	trafficIncludeOutboundRanges = annotation.SidecarTrafficIncludeOutboundIPRanges.Name
+	trafficExcludeOutboundRanges = annotation.SidecarTrafficExcludeOutboundIPRanges.Name
+	trafficIncludeOutboundPorts  = annotation.SidecarTrafficIncludeOutboundPorts.Name
+	trafficExcludeOutboundPorts  = annotation.SidecarTrafficExcludeOutboundPorts.Name
 	trafficStatusPort            = annotation.SidecarStatusPort.Name
 )
 
 var trafficAnnotations = []string{
-	annotation.SidecarTrafficIncludeInboundPorts.Name, annotation.SidecarTrafficExcludeInboundPorts.Name,
-	annotation.SidecarTrafficIncludeOutboundPorts.Name, annotation.SidecarTrafficExcludeOutboundPorts.Name,
-	annotation.SidecarTrafficIncludeOutboundIPRanges.Name, annotation.SidecarTrafficExcludeOutboundIPRanges.Name,
+	trafficIncludeInboundPorts, trafficExcludeInboundPorts,
+	trafficIncludeOutboundPorts, trafficExcludeOutboundPorts, trafficIncludeOutboundRanges, trafficExcludeOutboundRanges,
 }
 
 // annotationFeatures maps the remaining pod annotations, one to one.

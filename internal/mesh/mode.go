@@ -95,7 +95,7 @@ func (b *builder) podMode(p *snapshot.Pod, ns *namespace) Mode {
 		return Sidecar
 	}
 	switch {
-	case p.Spec.HostNetwork:
+	case p.Spec.HostNetwork, windowsField(p.Spec) != "":
 		// Redirection needs a network namespace of its own. istio-cni 1.27 to 1.30 did not check before it
 		// annotated (release note 61168), so the annotation proves nothing here.
 		return None
@@ -150,7 +150,7 @@ func (b *builder) derivedMode(w *Workload, ns *namespace, inj injection) (Mode, 
 	if inj.inject {
 		return Sidecar, why
 	}
-	if w.Template.Spec.HostNetwork {
+	if w.Template.Spec.HostNetwork || windowsField(&w.Template.Spec) != "" {
 		return None, why
 	}
 	for _, owner := range []struct {

@@ -6,7 +6,6 @@ import (
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	"sigs.k8s.io/yaml"
 )
 
 // readProxy describes the proxy of a workload: as seen on its pods, else as injection would make it.
@@ -131,17 +130,7 @@ func annotatedRequests(a map[string]string) (cpuMilli, memoryBytes int64, ok boo
 // proxyMetadataAnnotation returns proxyMetadata of annotation proxy.istio.io/config, nil when absent or
 // unreadable.
 func proxyMetadataAnnotation(a map[string]string) map[string]scalar {
-	text, ok := a[AnnotationProxyConfig]
-	if !ok {
-		return nil
-	}
-	var config struct {
-		ProxyMetadata map[string]scalar `json:"proxyMetadata"`
-	}
-	if yaml.Unmarshal([]byte(text), &config) != nil {
-		return nil
-	}
-	return config.ProxyMetadata
+	return annotatedSettings(a).ProxyMetadata
 }
 
 // templateSidecar finds a proxy that somebody injected by hand (istioctl kube-inject) into a template. A

@@ -16,12 +16,6 @@ const spireCSIDriver = "csi.spiffe.io"
 // injectedInit are the init containers that injection adds.
 var injectedInit = []string{"istio-init", "istio-validation", "istio-proxy", "enable-core-dump"}
 
-// proxyEndpoints are addresses and paths under which an application reaches its own sidecar.
-var proxyEndpoints = []string{
-	"localhost:15000", "127.0.0.1:15000", "localhost:15020", "127.0.0.1:15020", "localhost:15021", "127.0.0.1:15021",
-	"localhost:15004", "127.0.0.1:15004", "quitquitquit", "/etc/istio/proxy",
-}
-
 // serviceShape reads what a Service's ports and addresses mean for its workloads.
 func (b *builder) serviceShape(s *Service) {
 	g := gather{object: s.Ref}
@@ -134,10 +128,10 @@ func podShape(g *gather, w *Workload) {
 			g.see(InitContainers, Both, at(fmt.Sprintf("initContainers[%d].name", i)), c.Name)
 		}
 	}
-	if spec.OS != nil && spec.OS.Name == corev1.Windows {
-		g.see(WindowsNode, Both, at("os.name"), string(spec.OS.Name))
-	} else if spec.NodeSelector[corev1.LabelOSStable] == string(corev1.Windows) {
-		g.see(WindowsNode, Both, at("nodeSelector["+corev1.LabelOSStable+"]"), string(corev1.Windows))
+	if field := windowsField(spec); field != "" {
+		g.see(WindowsNode, Both, at(field), string(corev1.Windows))
+	} else if field := virtualNodeField(w.Template.Labels, spec); field != "" {
+		g.see(VirtualNode, Both, w.templateField(field), "")
 	}
 	for i, v := range spec.Volumes {
 		if v.CSI != nil && v.CSI.Driver == spireCSIDriver {
@@ -152,6 +146,10 @@ func podShape(g *gather, w *Workload) {
 			containerShape(g, at(fmt.Sprintf("%s[%d]", list.name, i)), &list.containers[i])
 		}
 	}
+	for i := range spec.EphemeralContainers {
+		c := corev1.Container(spec.EphemeralContainers[i].EphemeralContainerCommon)
+		containerShape(g, at(fmt.Sprintf("ephemeralContainers[%d]", i)), &c)
+	}
 }
 
 // containerShape looks for what ties a container to a sidecar.
@@ -165,37 +163,41 @@ func containerShape(g *gather, path string, c *corev1.Container) {
 	if s := c.SecurityContext; s != nil && s.Privileged != nil && *s.Privileged {
 		g.see(NodeAgent, Both, path+".securityContext.privileged", "true")
 	}
-	look := func(field, text string) {
-		for _, e := range proxyEndpoints {
-			if strings.Contains(text, e) {
-				g.see(ProxyEndpoint, Both, path+field, text)
-				break
-			}
+	g.mentions(path+".command", snapshot.Mentions("", strings.Join(c.Command, " ")))
+	g.mentions(path+".args", snapshot.Mentions("", strings.Join(c.Args, " ")))
+	for i, e := range c.Env {
+		g.mentions(fmt.Sprintf("%s.env[%d]", path, i), snapshot.Mentions(e.Name, e.Value))
+	}
+	for i, m := range c.VolumeMounts {
+		g.mentions(fmt.Sprintf("%s.volumeMounts[%d].mountPath", path, i), snapshot.Mentions("", m.MountPath+"/"))
+	}
+	for _, probe := range []struct {
+		field string
+		probe *corev1.Probe
+	}{{".livenessProbe", c.LivenessProbe}, {".readinessProbe", c.ReadinessProbe}, {".startupProbe", c.StartupProbe}} {
+		if p := probe.probe; p != nil {
+			g.mentions(path+probe.field, snapshot.HandlerMentions(p.Exec, p.HTTPGet, p.TCPSocket, p.GRPC, c.Ports))
 		}
-		if strings.Contains(strings.ToLower(text), xfccHeader) {
-			g.see(ForwardedClientCert, Inbound, path+field, text)
-		}
-	}
-	for i, s := range c.Command {
-		look(fmt.Sprintf(".command[%d]", i), s)
-	}
-	for i, s := range c.Args {
-		look(fmt.Sprintf(".args[%d]", i), s)
-	}
-	for i := range c.Env {
-		look(fmt.Sprintf(".env[%d].value", i), c.Env[i].Value)
-	}
-	for i := range c.VolumeMounts {
-		look(fmt.Sprintf(".volumeMounts[%d].mountPath", i), c.VolumeMounts[i].MountPath)
 	}
 	if l := c.Lifecycle; l != nil {
-		for _, h := range []*corev1.LifecycleHandler{l.PostStart, l.PreStop} {
-			if h != nil && h.Exec != nil {
-				look(".lifecycle", strings.Join(h.Exec.Command, " "))
+		for _, hook := range []struct {
+			field   string
+			handler *corev1.LifecycleHandler
+		}{{".lifecycle.postStart", l.PostStart}, {".lifecycle.preStop", l.PreStop}} {
+			if h := hook.handler; h != nil {
+				g.mentions(path+hook.field, snapshot.HandlerMentions(h.Exec, h.HTTPGet, h.TCPSocket, nil, c.Ports))
 			}
-			if h != nil && h.HTTPGet != nil {
-				look(".lifecycle", h.HTTPGet.Host+":"+h.HTTPGet.Port.String()+h.HTTPGet.Path)
-			}
+		}
+	}
+}
+
+// mentions records what a text of a container says about its sidecar.
+func (g *gather) mentions(field string, found []snapshot.Mention) {
+	for _, m := range found {
+		if m == snapshot.ClientCertHeader {
+			g.see(ForwardedClientCert, Inbound, field, string(m))
+		} else {
+			g.see(ProxyEndpoint, Both, field, string(m))
 		}
 	}
 }
@@ -225,9 +227,10 @@ func (b *builder) annotationFeatures(g *gather, w *Workload) {
 			g.see(a.feature, Both, at(a.name), v)
 		}
 	}
-	if v, _ := get(AnnotationInterception); v == "TPROXY" || v == "NONE" {
+	if v, _ := get(AnnotationInterception); changesCapture(v) {
 		g.see(InterceptionMode, Both, at(AnnotationInterception), v)
 	}
+	b.captureFeatures(g, w, get)
 	if v, ok := get(AnnotationTemplates); ok {
 		b.templateFeatures(g, at(AnnotationTemplates), v)
 	}

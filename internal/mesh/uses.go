@@ -34,6 +34,13 @@ func (g *gather) see(f Feature, side Side, field, value string) {
 	g.list = append(g.list, found{f, side, []Evidence{e}})
 }
 
+// seeAt records a feature of both sides that stands in another object than the one that is read.
+func (g *gather) seeAt(object Ref, f Feature, field, value string) {
+	at := gather{object: object}
+	at.see(f, Both, field, value)
+	g.list = append(g.list, at.list...)
+}
+
 // addUse adds evidence to a list of uses. Evidence is shared between workloads until one of them has
 // more: a policy over a whole namespace is stored once.
 func addUse(uses []Use, f Feature, side Side, ev []Evidence) []Use {

@@ -93,3 +93,23 @@ func (b *Builder) dropForeignConfigMaps() {
 		return true
 	})
 }
+
+// stripConfigMap takes secrets out of the settings that a ConfigMap holds as text. Injection templates are no YAML and are
+// mostly published: only credentials in URLs go.
+func stripConfigMap(cm *corev1.ConfigMap) {
+	for k, text := range cm.Data {
+		switch {
+		case k == "config":
+			cm.Data[k] = Scrub(text)
+		case IsSensitive(k) && !plainValue.MatchString(text):
+			cm.Data[k] = HiddenValue
+		case strings.ContainsAny(text, "\n{"):
+			cm.Data[k] = Scrub(text) // unreadable settings stay: SS916 says so
+			if clean := StripProxyConfig(text); clean != "" {
+				cm.Data[k] = clean
+			}
+		default:
+			cm.Data[k] = Scrub(text)
+		}
+	}
+}

@@ -40,7 +40,7 @@ type PodStatus struct {
 
 // PodOf keeps what a snapshot keeps of a pod. It takes the pod's parts over and strips them.
 func PodOf(full *corev1.Pod) *Pod {
-	delete(full.Annotations, corev1.LastAppliedConfigAnnotation)
+	full.Annotations = StripAnnotations(full.Annotations)
 	full.Spec.Hostname = ""
 	claims := OnlyClaims(full.Spec.Volumes)
 	StripPodSpec(&full.Spec)

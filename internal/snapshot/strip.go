@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/sidestep-mesh/sidestep/internal/snapshot/partial"
 	appsv1 "k8s.io/api/apps/v1"
@@ -18,15 +17,16 @@ func Strip(o Object) {
 	}
 	o.SetManagedFields(nil)
 	o.SetSelfLink("")
-	if a := o.GetAnnotations(); a[corev1.LastAppliedConfigAnnotation] != "" {
-		delete(a, corev1.LastAppliedConfigAnnotation)
-		o.SetAnnotations(a)
+	if a := o.GetAnnotations(); len(a) > 0 {
+		o.SetAnnotations(StripAnnotations(a))
 	}
 	switch o := o.(type) {
 	case *appsv1.ReplicaSet:
 		if metav1.GetControllerOf(o) != nil { // its owner has the template, and there are ten old ones to a Deployment
 			o.Spec.Template.Spec = corev1.PodSpec{}
 		}
+	case *corev1.ConfigMap:
+		stripConfigMap(o)
 	case *corev1.PersistentVolume:
 		stripVolume(o)
 	case *corev1.PersistentVolumeClaim:
@@ -34,8 +34,10 @@ func Strip(o Object) {
 	case *corev1.Node:
 		o.Status.Images, o.Status.VolumesInUse, o.Status.VolumesAttached = nil, nil, nil
 	}
+	stripExtensions(o)
 	if t := PodTemplate(o); t != nil {
 		stripSpec(&t.Spec)
+		t.Annotations = StripAnnotations(t.Annotations)
 	}
 }
 
@@ -47,10 +49,6 @@ var components = []string{
 
 // IsComponent reports whether a container of that name belongs to the mesh or the network rather than to an application.
 func IsComponent(container string) bool { return slices.Contains(components, container) }
-
-// proxyEndpoints are what an application's command line mentions when it talks to its sidecar: the admin,
-// agent and readiness ports and the call with which a Job ends its proxy.
-var proxyEndpoints = []string{"quitquitquit", ":15000", ":15020", ":15021"}
 
 // PodTemplate returns the template of a kind that makes pods, or nil.
 func PodTemplate(o Object) *corev1.PodTemplateSpec {
@@ -73,30 +71,101 @@ func PodTemplate(o Object) *corev1.PodTemplateSpec {
 	return nil
 }
 
-// stripSpec removes the values of environment variables, commands and arguments of application containers:
-// nothing reads them, and passwords hide there. Names stay.
+// stripSpec removes what an application says to itself: the values of its environment, its commands, arguments, hooks and
+// probes but for what Mentions finds in them, since passwords stand there. Names stay, and so does what kind of a probe
+// or hook there is.
 func stripSpec(spec *corev1.PodSpec) {
 	for _, list := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
 		for i := range list {
-			c := &list[i]
-			if IsComponent(c.Name) {
-				continue
-			}
-			c.EnvFrom = nil
-			for j := range c.Env {
-				c.Env[j] = corev1.EnvVar{Name: c.Env[j].Name}
-			}
-			if !mentionsProxy(c.Command) && !mentionsProxy(c.Args) {
-				c.Command, c.Args = nil, nil
+			stripContainer(&list[i])
+		}
+	}
+	for i := range spec.EphemeralContainers {
+		c := (*corev1.Container)(&spec.EphemeralContainers[i].EphemeralContainerCommon)
+		stripContainer(c)
+	}
+	stripVolumes(spec.Volumes)
+}
+
+func stripContainer(c *corev1.Container) {
+	c.EnvFrom = nil
+	if IsComponent(c.Name) {
+		for j := range c.Env {
+			stripVariable(&c.Env[j])
+		}
+		c.Command, c.Args, c.WorkingDir = componentArguments(c.Command), componentArguments(c.Args), ""
+		stripHandlers(c)
+		return
+	}
+	for j := range c.Env {
+		c.Env[j] = corev1.EnvVar{Name: c.Env[j].Name, Value: stripText(c.Env[j].Name, c.Env[j].Value)}
+	}
+	c.Command, c.Args, c.WorkingDir = onlyMentions(c.Command), onlyMentions(c.Args), ""
+	stripHandlers(c)
+}
+
+func stripHandlers(c *corev1.Container) {
+	for _, p := range []*corev1.Probe{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe} {
+		if p != nil {
+			stripHandler(p.Exec, p.HTTPGet, p.TCPSocket, p.GRPC)
+		}
+	}
+	if l := c.Lifecycle; l != nil {
+		for _, h := range []*corev1.LifecycleHandler{l.PostStart, l.PreStop} {
+			if h != nil {
+				stripHandler(h.Exec, h.HTTPGet, h.TCPSocket, nil)
 			}
 		}
 	}
 }
 
-func mentionsProxy(words []string) bool {
-	return slices.ContainsFunc(words, func(w string) bool {
-		return slices.ContainsFunc(proxyEndpoints, func(p string) bool { return strings.Contains(w, p) })
-	})
+func stripHandler(exec *corev1.ExecAction, http *corev1.HTTPGetAction, tcp *corev1.TCPSocketAction, grpc *corev1.GRPCAction) {
+	if exec != nil {
+		exec.Command = onlyMentions(exec.Command)
+	}
+	if http != nil {
+		http.HTTPHeaders, http.Host = nil, stripHost(http.Host)
+		if in := probeOfInjector.FindString(http.Path); in != "" {
+			http.Path = in
+		} else {
+			http.Path = stripText("", http.Path)
+		}
+	}
+	if tcp != nil {
+		tcp.Host = stripHost(tcp.Host)
+	}
+	if grpc != nil {
+		grpc.Service = nil
+	}
+}
+
+// otherHost stands for a host that a probe asks and that is not its own pod.
+const otherHost = "elsewhere"
+
+func stripHost(host string) string {
+	switch {
+	case host == "":
+		return ""
+	case len(Mentions("", host+":15021")) > 0:
+		return "localhost"
+	}
+	return otherHost
+}
+
+// stripVolumes keeps of a template's volumes what ties a pod to a zone or to another issuer of certificates.
+func stripVolumes(volumes []corev1.Volume) {
+	for i, v := range volumes {
+		var source corev1.VolumeSource
+		switch {
+		case v.CSI != nil:
+			source.CSI = &corev1.CSIVolumeSource{Driver: v.CSI.Driver}
+		case v.PersistentVolumeClaim != nil:
+			source.PersistentVolumeClaim = &corev1.PersistentVolumeClaimVolumeSource{ClaimName: v.PersistentVolumeClaim.ClaimName}
+		case v.Ephemeral != nil:
+			source.Ephemeral = &corev1.EphemeralVolumeSource{}
+		}
+		volumes[i] = corev1.Volume{Name: v.Name, VolumeSource: source}
+	}
 }
 
 // exactly returns a list in as much memory as it needs. Decoding leaves room for four, and a container is large.
@@ -110,7 +179,8 @@ func exactly(list []corev1.Container) []corev1.Container {
 // StripPodSpec removes what is many times the size of the rest of a live pod and what names parts of that one pod.
 func StripPodSpec(spec *corev1.PodSpec) {
 	stripSpec(spec)
-	spec.Volumes, spec.ImagePullSecrets, spec.EphemeralContainers = nil, nil, nil
+	spec.Volumes, spec.ImagePullSecrets = nil, nil
+	spec.EphemeralContainers = talkative(spec.EphemeralContainers)
 	spec.InitContainers, spec.Containers = exactly(spec.InitContainers), exactly(spec.Containers)
 	for _, list := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
 		for i := range list {
@@ -119,4 +189,15 @@ func StripPodSpec(spec *corev1.PodSpec) {
 			c.TerminationMessagePath, c.TerminationMessagePolicy, c.ImagePullPolicy = "", "", ""
 		}
 	}
+}
+
+// talkative keeps the debugging containers that mention the sidecar.
+func talkative(list []corev1.EphemeralContainer) []corev1.EphemeralContainer {
+	var out []corev1.EphemeralContainer
+	for _, c := range list {
+		if len(c.Command)+len(c.Args) > 0 {
+			out = append(out, corev1.EphemeralContainer{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: c.Name, Command: c.Command, Args: c.Args}})
+		}
+	}
+	return out
 }

@@ -161,6 +161,7 @@ func (d *decoder) typed(src snapshot.Source, text []byte, h head, gv schema.Grou
 	var o snapshot.Object
 	var unknown []string
 	var err error
+	text = snapshot.ScrubURLs(text)
 	if info.Kind == podKind {
 		o, err = d.pods.decode(text)
 	} else {

@@ -16,6 +16,7 @@ import (
 // memory, and what a Pod does not keep is not decoded.
 type podDecoder struct {
 	maps   recent[map[string]string]
+	notes  recent[map[string]string]
 	owners recent[[]metav1.OwnerReference]
 	specs  recent[*corev1.PodSpec]
 	words  recent[string]
@@ -86,9 +87,7 @@ func (d *podDecoder) metadata(meta *metav1.ObjectMeta, text []byte) (err error) 
 		case "labels":
 			meta.Labels, err = shared(&d.maps, part)
 		case "annotations":
-			if meta.Annotations, err = shared(&d.maps, part); err == nil {
-				delete(meta.Annotations, corev1.LastAppliedConfigAnnotation)
-			}
+			meta.Annotations, err = d.annotations(part)
 		case "ownerReferences":
 			meta.OwnerReferences, err = shared(&d.owners, part)
 		}
@@ -97,6 +96,20 @@ func (d *podDecoder) metadata(meta *metav1.ObjectMeta, text []byte) (err error) 
 		meta.GenerateName = ""
 	}
 	return errors.Join(err, walk)
+}
+
+// annotations returns those that are read. What is remembered is what was stripped.
+func (d *podDecoder) annotations(text []byte) (map[string]string, error) {
+	if v, ok := d.notes.find(text); ok {
+		return v, nil
+	}
+	var v map[string]string
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(text, &v); err != nil {
+		return nil, err
+	}
+	v = snapshot.StripAnnotations(v)
+	d.notes.remember(text, v)
+	return v, nil
 }
 
 // spec gathers the text that pods of one template have in common, and decodes it when it is new.
@@ -113,7 +126,7 @@ func (d *podDecoder) spec(pod *snapshot.Pod, text []byte) (err error) {
 			err = d.containers(part)
 		case string(key) == "volumes":
 			pod.Claims, err = claimsIn(part)
-		case string(key) != "hostname" && string(key) != "ephemeralContainers" && string(key) != "imagePullSecrets":
+		case string(key) != "hostname" && string(key) != "imagePullSecrets":
 			d.key(key)
 			d.buf = append(d.buf, part...)
 		}

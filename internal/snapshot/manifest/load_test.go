@@ -252,7 +252,7 @@ kind: Deployment
 metadata:
   name: d
   namespace: a
-  annotations: {kubectl.kubernetes.io/last-applied-configuration: "{}", keep: me}
+  annotations: {kubectl.kubernetes.io/last-applied-configuration: "{}", vault.example/password: x, istio.io/rev: me}
   managedFields: [{manager: kubectl}]
 spec:
   replicas: 3
@@ -289,8 +289,8 @@ status: {conditions: [{type: ZtunnelAccepted, status: "True"}]}
 	if c[0].Command != nil || c[0].Env[0].Name != "PASSWORD" || c[0].Env[0].Value != "" {
 		t.Errorf("an application's command and values must go, names stay: %+v", c[0])
 	}
-	if len(c[1].Command) != 3 || c[2].Env[0].Value != "true" {
-		t.Errorf("what speaks of the proxy must stay: %+v", c[1:])
+	if !slices.Equal(c[1].Command, []string{"localhost:15020", "quitquitquit"}) || c[2].Env[0].Value != "true" {
+		t.Errorf("the words that speak of the proxy must stay, and no other: %+v", c[1:])
 	}
 	v, _ := snapshot.Get[*networkingv1.VirtualService](s, "a", "v")
 	if v.Spec.Http[0].Timeout.Seconds != 3 || v.APIVersion != "networking.istio.io/v1" {

@@ -103,13 +103,37 @@ func (r redactor) structure(v reflect.Value) {
 				delete(x.Annotations, k)
 			}
 		}
-	case *corev1.EnvVar: // of a component, see dropEnvironment: its name is public
-		x.Value = r.text(x.Value)
+	case *corev1.EnvVar: // of a component, or what mentions the sidecar; see dropEnvironment
+		if x.Name != mention {
+			x.Value = r.text(x.Value)
+		}
 		r.value(reflect.ValueOf(x.ValueFrom), "")
 		return
 	case *corev1.ConfigMap:
 		r.configMap(x)
 		return
+	case *corev1.ExecAction: // a snapshot keeps of it what snapshot.Mentions finds
+		return
+	case *corev1.HTTPGetAction:
+		r.value(reflect.ValueOf(&x.Port), "")
+		return
+	case *corev1.TCPSocketAction:
+		r.value(reflect.ValueOf(&x.Port), "")
+		return
+	case *corev1.Container:
+		if !snapshot.IsComponent(x.Name) {
+			command, args := x.Command, x.Args
+			x.Command, x.Args = nil, nil
+			defer func() { x.Command, x.Args = command, args }()
+		}
+	case *corev1.EphemeralContainerCommon: // kept for what it mentions alone
+		x.Name = r.text(x.Name)
+		return
+	case *corev1.VolumeMount:
+		if found := snapshot.Mentions("", x.MountPath+"/"); len(found) > 0 {
+			x.Name, x.MountPath, x.SubPath, x.SubPathExpr = r.text(x.Name), string(found[0]), "", ""
+			return
+		}
 	case proto.Message:
 		r.message(x.ProtoReflect())
 		return
@@ -226,13 +250,28 @@ func isEnvoy(s string) bool {
 	return s == "@type" || strings.HasPrefix(s, "envoy.") || strings.HasPrefix(s, "type.googleapis.com/")
 }
 
-// dropEnvironment removes what strip leaves of the environment of application containers.
+// mention is the name of a variable that mentions the sidecar.
+const mention = "MENTION"
+
+// dropEnvironment removes what a snapshot keeps of the environment of application containers but for the words that mention the
+// sidecar.
 func dropEnvironment(spec *corev1.PodSpec) {
 	for _, list := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
 		for i := range list {
-			if !snapshot.IsComponent(list[i].Name) {
-				list[i].Env = nil
+			if snapshot.IsComponent(list[i].Name) {
+				continue
 			}
+			var kept []corev1.EnvVar
+			for _, e := range list[i].Env {
+				var words []string
+				for _, m := range snapshot.Mentions(e.Name, e.Value) {
+					words = append(words, string(m))
+				}
+				if len(words) > 0 {
+					kept = append(kept, corev1.EnvVar{Name: mention, Value: strings.Join(words, " ")})
+				}
+			}
+			list[i].Env = kept
 		}
 	}
 }
