@@ -67,9 +67,9 @@ var mayImport = map[string][]string{
 var within = map[string][]string{
 	"snapshot":                    {"snapshot/partial"},
 	"snapshot/partial":            {},
-	"snapshot/manifest":           {"snapshot", "snapshot/manifest/plainyaml"},
+	"snapshot/manifest":           {"snapshot", "snapshot/partial", "snapshot/manifest/plainyaml"},
 	"snapshot/manifest/plainyaml": {},
-	"snapshot/redact":             {"snapshot"},
+	"snapshot/redact":             {"snapshot", "snapshot/partial"},
 }
 
 // leaf holds the words of every room, which all may import.

@@ -28,5 +28,6 @@ func All() []Rule {
 		overrideBelow, overrideUnknown, overrideRaises, networkPolicy, unknownFields, cni, namespaceUnknown,
 		unreadableConfig, networkPolicyEgress, networkPolicyPorts, networkPolicyProbes, networkPolicyWaypoint,
 		networkPolicyNotJudged,
+		unjudgedPods,
 	}
 }

@@ -110,7 +110,9 @@ func complete(m *mesh.Mesh, r *Rule, found []Finding) []Finding {
 		if f.Subject == (mesh.Ref{}) && len(f.Evidence) > 0 {
 			f.Subject = f.Evidence[0].Object
 		}
-		f.Source = sourceOf(m.Snapshot, f.Subject)
+		if f.Source == (snapshot.Source{}) {
+			f.Source = sourceOf(m.Snapshot, f.Subject)
+		}
 	}
 	return found
 }

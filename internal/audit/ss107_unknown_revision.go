@@ -22,8 +22,8 @@ var unknownRevision = Rule{
 	Remedy: "Name a revision or tag that exists (istioctl tag list), then restart the workload.",
 	Check: func(v *View) []Finding {
 		known := v.Settings().Revisions
-		if len(known) == 0 {
-			return nil // no webhook is in the snapshot: manifests do not tell
+		if !v.Settings().WebhooksFound {
+			return nil // tags stand in webhooks alone, and none is in the input
 		}
 		rev, e := v.Labels()[mesh.LabelRevision], at(v.Workload(), templateLabel(v.Workload(), mesh.LabelRevision), "")
 		ns := v.Namespace()

@@ -15,23 +15,32 @@ var namespaceUnknown = Rule{
 	Requires:   VerdictNone,
 	Inputs:     Inputs{Facts: []Fact{FactWorkloads}},
 	References: []string{"https://istio.io/latest/docs/setup/additional-setup/sidecar-injection/"},
-	Why:        "Labels on the Namespace choose between sidecar, ambient and none. Manifests often leave the Namespace out; its workloads then look as if they were outside the mesh.",
-	Remedy:     "Add the Namespace, with the labels it has in the cluster, to the input.",
+	Why:        "Labels on the Namespace choose between sidecar, ambient and none. Manifests often leave the Namespace out. Where Istio's objects, labels or a call to the own sidecar stand there, its workloads are judged as if they were injected; where nothing does, they look as if they were outside the mesh, which is not known either.",
+	Remedy:     "Add the Namespace, with the labels it has in the cluster, to the input, or say what holds: --assume-injected NAMESPACE (or all), --assume-none.",
 	Whole: func(m *MeshView) []Finding {
 		if m.Snapshot().Knowledge(kindNamespace).State == snapshot.Hidden {
 			return nil // no input could help: SS901 asks for the permission
 		}
-		var evidence []mesh.Evidence
+		var assumed, unknown []mesh.Evidence
 		seen := map[string]bool{}
 		for _, w := range m.Workloads() {
-			if w.Role == mesh.Application && w.Derived && !w.NamespaceKnown && !seen[w.Namespace] {
-				seen[w.Namespace] = true
-				evidence = append(evidence, at(namespaceRef(w.Namespace), "metadata.labels", ""))
+			if w.Role != mesh.Application || !w.Derived || w.NamespaceKnown && !w.Assumed || seen[w.Namespace] {
+				continue
+			}
+			seen[w.Namespace] = true
+			if e := at(namespaceRef(w.Namespace), "metadata.labels", ""); w.Assumed {
+				assumed = append(assumed, e)
+			} else {
+				unknown = append(unknown, e)
 			}
 		}
-		if len(evidence) == 0 {
-			return nil
+		var out []Finding
+		if len(assumed) > 0 {
+			out = append(out, one(fmt.Sprintf("%s not in the input, though something there belongs to a sidecar: its workloads are judged as if injected.", objects(assumed)), assumed...)...)
 		}
-		return one(fmt.Sprintf("%s not in the input: modes are told from pod labels alone.", objects(evidence)), evidence...)
+		if len(unknown) > 0 {
+			out = append(out, one(fmt.Sprintf("%s not in the input: whether its pods are injected is not known, and nothing there shows a sidecar.", objects(unknown)), unknown...)...)
+		}
+		return out
 	},
 }

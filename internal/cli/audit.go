@@ -240,7 +240,7 @@ func nothingToAudit(snap *snapshot.Snapshot, in *inputFlags) error {
 	if len(in.namespaces) > 0 {
 		return fmt.Errorf("nothing to audit: no workload in namespace %s (%d objects read)", strings.Join(in.namespaces, ", "), snap.Len())
 	}
-	return fmt.Errorf("nothing to audit: none of the %d objects read is a workload (Deployment, StatefulSet, DaemonSet, Job, CronJob, Rollout, ReplicaSet or Pod)", snap.Len())
+	return fmt.Errorf("nothing to audit: none of the %d objects read is a workload (Deployment, StatefulSet, DaemonSet, Job, CronJob, Rollout, ReplicaSet, ReplicationController or Pod)", snap.Len())
 }
 
 func writeAudit(env *Env, r *report.AuditReport, show *auditFlags) error {

@@ -74,13 +74,13 @@ func (a *apiServer) answer(w http.ResponseWriter, r *http.Request) {
 
 func (a *apiServer) groups() metav1.APIGroupList {
 	list := metav1.APIGroupList{TypeMeta: metav1.TypeMeta{Kind: "APIGroupList", APIVersion: "v1"}}
-	for _, k := range snapshot.Kinds() {
+	for _, k := range snapshot.ServedKinds() {
 		if k.Group == "" || slices.ContainsFunc(list.Groups, func(g metav1.APIGroup) bool { return g.Name == k.Group }) {
 			continue
 		}
 		g := metav1.APIGroup{Name: k.Group}
 		seen := map[string]bool{}
-		for _, same := range snapshot.Kinds() {
+		for _, same := range snapshot.ServedKinds() {
 			for _, v := range same.Versions {
 				if same.Group == k.Group && !seen[v] {
 					seen[v] = true
@@ -95,7 +95,7 @@ func (a *apiServer) groups() metav1.APIGroupList {
 
 func (a *apiServer) resources(gv schema.GroupVersion) metav1.APIResourceList {
 	list := metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: gv.String()}
-	for _, k := range snapshot.Kinds() {
+	for _, k := range snapshot.ServedKinds() {
 		if k.Group == gv.Group && slices.Contains(k.Versions, gv.Version) && !slices.Contains(a.lacks, k.Resource) {
 			list.APIResources = append(list.APIResources, metav1.APIResource{Name: k.Resource, Kind: k.Kind.Kind, Namespaced: k.Namespaced})
 		}
@@ -140,7 +140,7 @@ func (a *apiServer) list(w http.ResponseWriter, r *http.Request, gv schema.Group
 }
 
 func kindOf(gv schema.GroupVersion, resource, kind string) string {
-	for _, k := range snapshot.Kinds() {
+	for _, k := range snapshot.ServedKinds() {
 		if k.Group == gv.Group && k.Resource == resource {
 			return k.Kind.Kind
 		}

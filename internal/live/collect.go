@@ -57,7 +57,7 @@ func Collect(ctx context.Context, cluster *Cluster, opts Options) (*snapshot.Sna
 	if err != nil {
 		return nil, cluster.describe("discover the API", err)
 	}
-	c := collector{cluster: cluster, opts: opts, client: client, kinds: snapshot.Kinds()}
+	c := collector{cluster: cluster, opts: opts, client: client, kinds: snapshot.ServedKinds()}
 	c.results = make([]listing, len(c.kinds))
 	if err := c.run(ctx, served); err != nil {
 		return nil, err

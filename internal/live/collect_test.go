@@ -237,7 +237,7 @@ func TestRequiredRoleListsWhatVerdictsNeedAndNothingElse(t *testing.T) {
 		}
 	}
 	needed := 0
-	for _, k := range snapshot.Kinds() {
+	for _, k := range snapshot.ServedKinds() {
 		if k.CostOnly {
 			continue
 		}

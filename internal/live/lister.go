@@ -93,7 +93,7 @@ func (l *lister) discover(ctx context.Context) (*served, error) {
 	if resources != nil {
 		return s, ctx.Err()
 	}
-	for _, k := range snapshot.Kinds() {
+	for _, k := range snapshot.ServedKinds() {
 		for _, v := range sortedVersions(k, s.versions[k.Group]) {
 			gv := schema.GroupVersion{Group: k.Group, Version: v}
 			if s.resources[gv] != nil || s.failed[gv] != nil {

@@ -14,7 +14,7 @@ import (
 func RequiredRole() *rbacv1.ClusterRole {
 	byGroup := map[string][]string{}
 	var groups []string
-	for _, k := range snapshot.Kinds() {
+	for _, k := range snapshot.ServedKinds() {
 		if k.CostOnly {
 			continue
 		}

@@ -18,6 +18,8 @@ type builder struct {
 	webhooks []*webhook
 	// assumedWebhooks tells that the snapshot has no injector webhook and the chart's rules stand in.
 	assumedWebhooks bool
+	// presumed are the namespaces whose workloads are judged as if injected, each with what shows it.
+	presumed map[string]*Because
 	// enablement are istio-cni's configured selectors, nil for the default rule.
 	enablement []enablement
 
@@ -45,7 +47,7 @@ type builder struct {
 // with the product of services and pods.
 func Build(s *snapshot.Snapshot, assume Assume) *Mesh {
 	b := &builder{
-		snap: s, assume: assume.index(), owner: map[Ref]Ref{}, namespaceUses: map[string][]Use{},
+		snap: s, assume: assume.index(), presumed: map[string]*Because{}, owner: map[Ref]Ref{}, namespaceUses: map[string][]Use{},
 		mesh: &Mesh{Snapshot: s, workloads: map[Ref]*Workload{}, services: map[Ref]*Service{},
 			waypoints: map[Ref]*WaypointGateway{}, namespaces: map[string]*namespace{}},
 	}
@@ -54,6 +56,7 @@ func Build(s *snapshot.Snapshot, assume Assume) *Mesh {
 	b.readWebhooks()
 	b.readSettings()
 	b.gatherWorkloads()
+	b.presumeInjection()
 	for _, w := range m.Workloads {
 		b.restart(w)
 		b.settlePods(w)

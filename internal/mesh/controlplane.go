@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"encoding/json"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -29,6 +30,10 @@ type controlPlane struct {
 	vars     map[string]string
 	mesh     meshConfig
 	meshRef  Ref
+	// namespace is where meshRef says that istiod lives.
+	namespace string
+	// settings is the text of mesh and client.
+	settings string
 	injector *injectorConfig
 	// domain is istiod's --domain, empty where it is not given; client is what mesh configuration says of clients.
 	domain string
@@ -181,13 +186,23 @@ func (b *builder) readControlPlanes() {
 			}
 		}
 	}
+	var installations []*corev1.ConfigMap
 	for _, cm := range snapshot.All[*corev1.ConfigMap](b.snap) {
 		switch {
+		case strings.HasPrefix(cm.Name, snapshot.InstallationPrefix):
+			installations = append(installations, cm)
 		case cm.Data["mesh"] != "" && (cm.Name == "istio" || strings.HasPrefix(cm.Name, "istio-")):
 			b.readMeshConfig(plane(revisionOf(cm.Labels)), cm)
 		case cm.Data["config"] != "" && strings.HasPrefix(cm.Name, "istio-sidecar-injector"):
 			b.readInjectorConfig(plane(revisionOf(cm.Labels)), cm)
 		}
+	}
+	for _, cm := range installations {
+		revision := cm.Data["revision"]
+		if revision == "" {
+			revision = DefaultRevision
+		}
+		b.readInstallation(plane(revision), cm)
 	}
 	for _, cp := range byRevision {
 		if cp.minor == 0 && cp.injector != nil {
@@ -243,7 +258,8 @@ func (b *builder) readMeshConfig(cp *controlPlane, cm *corev1.ConfigMap) {
 		b.problem(ref, "data.mesh", "mesh configuration is not readable, defaults are assumed: "+err.Error())
 		return
 	}
-	cp.meshRef = ref
+	cp.meshRef, cp.namespace = ref, cm.Namespace
+	cp.settings = cm.Data["mesh"]
 	cp.client = readClientDefaults(cm.Data["mesh"])
 	cp.client.Ref = ref
 	var networks struct {
@@ -252,6 +268,47 @@ func (b *builder) readMeshConfig(cp *controlPlane, cm *corev1.ConfigMap) {
 	if yaml.Unmarshal([]byte(cm.Data["meshNetworks"]), &networks) == nil && len(networks.Networks) > 0 {
 		b.meshUse(MultiNetwork, evidence(ref, "data.meshNetworks", ""))
 	}
+}
+
+// readInstallation lays what an operator's resource asks for over what is installed: it is what the operator will make of the
+// ConfigMaps, if they do not say it already.
+func (b *builder) readInstallation(cp *controlPlane, cm *corev1.ConfigMap) {
+	ref := Ref{Group: cm.Data["group"], Kind: cm.Data["kind"], Name: cm.Data["name"]}
+	if err := yaml.Unmarshal([]byte(cm.Data["mesh"]), &cp.mesh); err != nil {
+		b.problem(ref, "spec: meshConfig", "mesh configuration is not readable, defaults are assumed: "+err.Error())
+		return
+	}
+	if cm.Data["mesh"] != "{}" || cp.meshRef.Name == "" {
+		cp.settings = laidOver(cp.settings, cm.Data["mesh"])
+		cp.client = readClientDefaults(cp.settings)
+		cp.client.Ref = ref
+		cp.meshRef, cp.namespace = ref, cm.Namespace
+	}
+	if cp.minor == 0 {
+		cp.minor = minorOf(cm.Data["version"])
+	}
+	if cm.Data["values"] == "{}" {
+		return
+	}
+	if cp.injector == nil {
+		cp.injector = &injectorConfig{ref: ref}
+	}
+	if err := yaml.Unmarshal([]byte(cm.Data["values"]), &cp.injector.values); err != nil {
+		b.problem(ref, "spec.values", "values are not readable, defaults are assumed: "+err.Error())
+	}
+}
+
+// laidOver returns settings with others, which are readable, in place of their first-level fields.
+func laidOver(settings, others string) string {
+	all, over := map[string]any{}, map[string]any{}
+	if yaml.Unmarshal([]byte(settings), &all) != nil || all == nil {
+		all = map[string]any{}
+	}
+	if yaml.Unmarshal([]byte(others), &over) == nil {
+		maps.Copy(all, over)
+	}
+	out, _ := json.Marshal(all) // made of what YAML was made of: cannot fail
+	return string(out)
 }
 
 func (b *builder) readInjectorConfig(cp *controlPlane, cm *corev1.ConfigMap) {

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -55,9 +56,8 @@ func (b *builder) readWebhooks() {
 		}
 	}
 	b.readRevisions()
-	if len(b.webhooks) == 0 {
-		b.assumedWebhooks = true
-	}
+	b.assumedWebhooks = len(b.webhooks) == 0
+	b.mesh.Settings.WebhooksFound = !b.assumedWebhooks
 }
 
 // selectorOf compiles an optional selector; absent means everything, as the API server defaults it.
@@ -152,7 +152,11 @@ func (b *builder) injectionOf(w *Workload, ns *namespace) injection {
 		i.because("the injector ignores this system namespace", Evidence{Object: ns.ref})
 		return i
 	}
-	if b.assumedWebhooks {
+	if why := b.presumed[w.Namespace]; why != nil && w.Template.Labels[LabelInject] == "" && w.Template.Labels[LabelDataplaneMode] != ModeAmbient {
+		i.inject, i.revision = true, cmp.Or(w.Template.Labels[LabelRevision], DefaultRevision)
+		i.because("the Namespace object is not in the input, and "+why.Text+": judged as if injected", why.Evidence)
+		w.Assumed = true
+	} else if b.assumedWebhooks {
 		i = b.defaultWebhooks(w, ns)
 	} else {
 		i = b.realWebhooks(w, ns)

@@ -113,6 +113,9 @@ const (
 	proxyProtocol   = "istio.io/PROXY"
 )
 
+// istioDomain ends the prefix of every label and annotation of Istio's.
+const istioDomain = "istio.io"
+
 // ProxyContainer is the name of the proxy's container in every pod that has one: sidecars, waypoints,
 // gateways and ztunnel alike.
 const ProxyContainer = "istio-proxy"

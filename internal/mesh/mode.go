@@ -138,7 +138,7 @@ func sidecarField(p *snapshot.Pod) string {
 // injector took is never enrolled (cni/pkg/util/enablement_selector.go podHasSidecar).
 func (b *builder) derivedMode(w *Workload, ns *namespace, inj injection) (Mode, []Because) {
 	why := inj.why
-	if ns.object == nil {
+	if ns.object == nil && !w.Assumed {
 		why = append(slices.Clip(why), Because{Text: "the Namespace object is not in the input, so its labels are not known and none are assumed", Evidence: Evidence{Object: ns.ref}})
 	}
 	if kind := templateSidecar(w.Template); kind != NoSidecar && w.Kind != kPod && !w.orphan {

@@ -62,6 +62,8 @@ type Settings struct {
 	NativeSidecars bool
 	// HBONESidecars tells that injection sets ISTIO_META_ENABLE_HBONE.
 	HBONESidecars bool
+	// WebhooksFound tells that the snapshot holds an injector's webhooks, without which nobody can tell which tags there are.
+	WebhooksFound bool
 	// Revisions are the injector revisions and tags known from webhooks.
 	Revisions []Revision
 	// ProxyCPUMilli and ProxyMemoryBytes are the default sidecar requests per pod, from the injector's values.
@@ -163,7 +165,7 @@ func (b *builder) systemNamespace() string {
 	}
 	for _, cp := range b.planes {
 		if cp.meshRef.Name != "" {
-			return cp.meshRef.Namespace
+			return cp.namespace
 		}
 	}
 	return defaultSystemNamespace

@@ -95,6 +95,8 @@ type Workload struct {
 	// Principal is trustDomain/ns/NS/sa/SA, without the spiffe:// scheme, as policies match it.
 	Principal   string
 	HostNetwork bool
+	// Assumed tells that the labels of the workload's namespace are not known and that it is judged as if injected.
+	Assumed bool
 	// Services select the workload's pods.
 	Services []*Service
 	// Policies are the policy objects that attach to it, whichever proxy would read them; Routes the

@@ -24,6 +24,7 @@ const (
 	kJob           = "Job"
 	kCronJob       = "CronJob"
 	kRollout       = "Rollout"
+	kReplication   = "ReplicationController"
 	kPod           = "Pod"
 	kNode          = "Node"
 	kWorkloadEntry = "WorkloadEntry"
@@ -36,6 +37,7 @@ const (
 func (b *builder) gatherWorkloads() {
 	b.addControllers()
 	b.addRollouts()
+	b.addOtherMakers()
 	b.addJobs()
 	b.addReplicaSets()
 	b.addPods()
@@ -92,6 +94,28 @@ func (b *builder) addRollouts() {
 			}
 		}
 		b.add(kRollout, r.Name, r, t, replicasOr1(r.Spec.Replicas))
+	}
+}
+
+// addOtherMakers adds what has its template where a Deployment has it, whatever its kind.
+func (b *builder) addOtherMakers() {
+	for _, m := range snapshot.All[*partial.PodMaker](b.snap) {
+		b.add(m.Of.Kind, m.Of.Name, m, &m.Spec.Template, replicasOr1(m.Spec.Replicas))
+	}
+	for _, rc := range snapshot.All[*corev1.ReplicationController](b.snap) {
+		if rc.Spec.Template == nil {
+			continue // the API server refuses it
+		}
+		self := Ref{Kind: kReplication, Namespace: rc.Namespace, Name: rc.Name}
+		if owner := metav1.GetControllerOf(rc); owner != nil { // an OpenShift DeploymentConfig has one for each version
+			up := Ref{Kind: owner.Kind, Namespace: rc.Namespace, Name: owner.Name}
+			b.owner[self] = up
+			if b.mesh.workloads[up] == nil && replicasOr1(rc.Spec.Replicas) > 0 {
+				b.add(up.Kind, owner.Name, rc, rc.Spec.Template, replicasOr1(rc.Spec.Replicas))
+			}
+			continue
+		}
+		b.add(kReplication, rc.Name, rc, rc.Spec.Template, replicasOr1(rc.Spec.Replicas))
 	}
 }
 

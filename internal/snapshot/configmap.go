@@ -12,6 +12,10 @@ import (
 // ConfigMapReason is why most ConfigMaps are left out.
 const ConfigMapReason = "only ConfigMaps that configure the mesh, injection, the CNI or a waypoint are read"
 
+// InstallationPrefix begins the name of a ConfigMap that stands for an operator's resource (IstioOperator, Sail's Istio and
+// IstioRevision) with the mesh configuration and values that the operator renders.
+const InstallationPrefix = "istio-installation-"
+
 // overlayKeys are the data keys of a ConfigMap that overlays what istiod generates for a Gateway, by
 // infrastructure.parametersRef or for a whole class.
 // https://istio.io/latest/docs/tasks/traffic-management/ingress/gateway-api/#automated-deployment
@@ -32,6 +36,8 @@ func isClassDefault(cm *corev1.ConfigMap) bool {
 // is kept here and dropped by dropForeignConfigMaps unless a Gateway or class asks for it.
 func configMapKeys(cm *corev1.ConfigMap) []string {
 	switch name := cm.Name; {
+	case strings.HasPrefix(name, InstallationPrefix):
+		return []string{"mesh", "values", "revision", "version", "kind", "group", "name"}
 	case name == "istio" || strings.HasPrefix(name, "istio-") && cm.Data["mesh"] != "":
 		return []string{"mesh", "meshNetworks"}
 	case name == "istio-sidecar-injector" || strings.HasPrefix(name, "istio-sidecar-injector-"):

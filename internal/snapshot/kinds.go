@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"reflect"
+	"slices"
 
 	"github.com/sidestep-mesh/sidestep/internal/snapshot/partial"
 	extensionsv1alpha1 "istio.io/client-go/pkg/apis/extensions/v1alpha1"
@@ -36,6 +37,8 @@ type KindInfo struct {
 	Optional bool
 	// CostOnly kinds are those that no verdict depends on, only the number of nodes.
 	CostOnly bool
+	// FilesOnly kinds are made by reading manifests; no API server has them.
+	FilesOnly bool
 	// New returns an empty object of the kind's Go type.
 	New func() Object
 
@@ -58,6 +61,12 @@ func kind[T any, P interface {
 // costOnly marks a kind that no verdict depends on.
 func costOnly(k KindInfo) KindInfo {
 	k.CostOnly = true
+	return k
+}
+
+// filesOnly marks a kind that no API server has.
+func filesOnly(k KindInfo) KindInfo {
+	k.FilesOnly = true
 	return k
 }
 
@@ -84,6 +93,8 @@ var kinds = []KindInfo{
 	kind[appsv1.StatefulSet]("apps", "StatefulSet", "statefulsets", true, false, "v1"),
 	kind[appsv1.DaemonSet]("apps", "DaemonSet", "daemonsets", true, false, "v1"),
 	kind[appsv1.ReplicaSet]("apps", "ReplicaSet", "replicasets", true, false, "v1"),
+	kind[corev1.ReplicationController]("", "ReplicationController", "replicationcontrollers", true, false, "v1"),
+	filesOnly(kind[partial.PodMaker]("sidestep.dev", "PodMaker", "podmakers", true, true, "v1")),
 	kind[batchv1.Job]("batch", "Job", "jobs", true, false, "v1"),
 	kind[batchv1.CronJob]("batch", "CronJob", "cronjobs", true, false, "v1"),
 	kind[autoscalingv2.HorizontalPodAutoscaler]("autoscaling", "HorizontalPodAutoscaler", "horizontalpodautoscalers", true, false, "v2"),
@@ -133,6 +144,11 @@ var kinds = []KindInfo{
 
 // Kinds lists every kind a snapshot can hold, in a fixed order.
 func Kinds() []KindInfo { return append([]KindInfo(nil), kinds...) }
+
+// ServedKinds lists the kinds that an API server may have, in the same order.
+func ServedKinds() []KindInfo {
+	return slices.DeleteFunc(Kinds(), func(k KindInfo) bool { return k.FilesOnly })
+}
 
 // KindOf returns the description of a group and kind, and whether a snapshot can hold it.
 func KindOf(k Kind) (KindInfo, bool) {

@@ -72,6 +72,8 @@ type Ignored struct {
 	Name       string `json:"name,omitempty"`
 	Source     Source `json:"source,omitzero"`
 	Reason     string `json:"reason"`
+	// MakesPods tells that the object makes pods, which therefore were not judged.
+	MakesPods bool `json:"makesPods,omitempty"`
 }
 
 // Problem is input that could not be read: a broken document, a wrong type, an unknown version.

@@ -67,6 +67,10 @@ func PodTemplate(o Object) *corev1.PodTemplateSpec {
 		return &o.Spec.JobTemplate.Spec.Template
 	case *partial.Rollout:
 		return &o.Spec.Template
+	case *partial.PodMaker:
+		return &o.Spec.Template
+	case *corev1.ReplicationController:
+		return o.Spec.Template
 	}
 	return nil
 }

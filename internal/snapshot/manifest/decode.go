@@ -151,8 +151,11 @@ func (d *decoder) typed(src snapshot.Source, text []byte, h head, gv schema.Grou
 	case gv.Group == "" && h.kind == "Secret":
 		d.ignore(src, h, "Secrets are never read")
 		return
+	case installs(gv.Group, h.kind):
+		d.installation(src, text, h, gv)
+		return
 	case !ok:
-		d.ignore(src, h, foreignReason(gv.Group))
+		d.foreign(src, text, h, gv)
 		return
 	case !slices.Contains(info.Versions, gv.Version):
 		d.fail(src, h, "%s %s: version %q is not known, only %s", h.kind, h.describeName(), h.apiVersion, accepted(info))

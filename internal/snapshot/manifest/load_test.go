@@ -308,3 +308,20 @@ func same(t *testing.T, got, want []string) {
 		t.Errorf("got\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
 	}
 }
+
+// A policy about pods describes some and makes none; an operator's resource makes some and lists none.
+func TestWhatMakesPodsIsNamed(t *testing.T) {
+	for text, want := range map[string]bool{
+		"apiVersion: kyverno.io/v1\nkind: ClusterPolicy\nmetadata: {name: p}\nspec: {rules: [{validate: {pattern: {spec: {containers: [{name: '*', image: x}]}}}}]}\n": false,
+		"apiVersion: example.test/v1\nkind: Fleet\nmetadata: {name: f}\nspec: {groups: [{pods: {containers: [{image: x}]}}]}\n":                                        true,
+		"apiVersion: example.test/v1\nkind: Report\nmetadata: {name: f}\nspec: {containers: [app, db]}\n":                                                              false,
+		"apiVersion: kafka.strimzi.io/v1beta2\nkind: Kafka\nmetadata: {name: k}\nspec: {kafka: {replicas: 3}}\n":                                                       true,
+		"apiVersion: kafka.strimzi.io/v1beta2\nkind: KafkaTopic\nmetadata: {name: k}\nspec: {partitions: 3}\n":                                                         false,
+		"apiVersion: cert-manager.io/v1\nkind: Certificate\nmetadata: {name: c}\nspec: {dnsNames: [x]}\n":                                                              false,
+	} {
+		ignored := manifest.Load(stream(text)).Ignored()
+		if len(ignored) != 1 || ignored[0].MakesPods != want {
+			t.Errorf("%s%+v", text, ignored)
+		}
+	}
+}

@@ -26,6 +26,9 @@ func clone[T any](in *T) *T {
 func (in *Rollout) DeepCopyObject() runtime.Object { return clone(in) }
 
 // DeepCopyObject implements runtime.Object.
+func (in *PodMaker) DeepCopyObject() runtime.Object { return clone(in) }
+
+// DeepCopyObject implements runtime.Object.
 func (in *FelixConfiguration) DeepCopyObject() runtime.Object { return clone(in) }
 
 // DeepCopyObject implements runtime.Object.

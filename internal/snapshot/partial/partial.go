@@ -30,6 +30,29 @@ type ObjectRef struct {
 	Name       string `json:"name,omitempty"`
 }
 
+// PodMaker is an object of a kind that has no type here and makes pods from a template at spec.template, such as a
+// DeploymentConfig, a CloneSet or a Knative Service. It is made by reading such an object; no API server has it. Its own name
+// holds the kind, since several kinds share it.
+type PodMaker struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+	Of                Maker        `json:"of"`
+	Spec              PodMakerSpec `json:"spec,omitempty"`
+}
+
+// Maker names the object that a PodMaker was made of.
+type Maker struct {
+	APIGroup string `json:"apiGroup,omitempty"`
+	Kind     string `json:"kind"`
+	Name     string `json:"name"`
+}
+
+// PodMakerSpec is the part of the object that makes pods.
+type PodMakerSpec struct {
+	Replicas *int32                 `json:"replicas,omitempty"`
+	Template corev1.PodTemplateSpec `json:"template,omitempty"`
+}
+
 // FelixConfiguration is Calico's node agent configuration; it tells whether eBPF is on.
 // https://docs.tigera.io/calico/latest/reference/resources/felixconfig
 type FelixConfiguration struct {

@@ -34,7 +34,7 @@ func Redact(s *snapshot.Snapshot, key []byte) *snapshot.Snapshot {
 		b.Mark(k, snapshot.Knowledge{State: known.State, Reason: p.text(known.Reason)})
 	}
 	for _, i := range s.Ignored() {
-		b.Ignore(snapshot.Ignored{APIVersion: i.APIVersion, Kind: i.Kind, Namespace: p.text(i.Namespace), Name: p.text(i.Name), Reason: i.Reason})
+		b.Ignore(snapshot.Ignored{APIVersion: i.APIVersion, Kind: i.Kind, Namespace: p.text(i.Namespace), Name: p.text(i.Name), Reason: i.Reason, MakesPods: i.MakesPods})
 	}
 	for _, bad := range s.Problems() {
 		b.Report(snapshot.Problem{Kind: bad.Kind, Namespace: p.text(bad.Namespace), Name: p.text(bad.Name), Message: "input that could not be read"})

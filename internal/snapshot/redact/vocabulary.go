@@ -36,6 +36,7 @@ cilium calico felix aws vpc eks gke aks azure google amazonaws openshift docker 
 ISTIO META ENABLE HBONE DNS CAPTURE PILOT AMBIENT CA TRUSTED ACCOUNTS EXCLUDE NAMESPACES PROXY CONFIG
 None Exact PathPrefix RegularExpression Same Selector All Terminate Passthrough
 PreferClose PreferSameZone PreferSameNode
+installation IstioOperator sailoperator Istio IstioRevision istiorevision operator
 virtual kubelet fargate compute scheduler profile
 typed config value domain POD NAMESPACE key
 rollouts rollout argoproj

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/partial"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	corev1 "k8s.io/api/core/v1"
@@ -111,6 +112,9 @@ func (r redactor) structure(v reflect.Value) {
 		return
 	case *corev1.ConfigMap:
 		r.configMap(x)
+		return
+	case *partial.Maker:
+		x.Name = r.text(x.Name)
 		return
 	case *corev1.ExecAction: // a snapshot keeps of it what snapshot.Mentions finds
 		return
