@@ -16,7 +16,7 @@ var namespaceUnknown = Rule{
 	Inputs:     Inputs{Facts: []Fact{FactWorkloads}},
 	References: []string{"https://istio.io/latest/docs/setup/additional-setup/sidecar-injection/"},
 	Why:        "Labels on the Namespace choose between sidecar, ambient and none. Manifests often leave the Namespace out. Where Istio's objects, labels or a call to the own sidecar stand there, its workloads are judged as if they were injected; where nothing does, they look as if they were outside the mesh, which is not known either.",
-	Remedy:     "Add the Namespace, with the labels it has in the cluster, to the input, or say what holds: --assume-injected NAMESPACE (or all), --assume-none.",
+	Remedy:     "Add the Namespace, with the labels it has in the cluster, to the input.",
 	Whole: func(m *MeshView) []Finding {
 		if m.Snapshot().Knowledge(kindNamespace).State == snapshot.Hidden {
 			return nil // no input could help: SS901 asks for the permission
