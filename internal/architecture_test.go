@@ -20,7 +20,7 @@ const module = "github.com/sidestep-mesh/sidestep/"
 
 // pure packages compute: no clock, no network, no process, no goroutine. Time, randomness and files
 // arrive as arguments.
-var pure = []string{"object", "enrol", "snapshot", "authz", "route", "mesh", "audit", "plan", "verify", "migrate", "metric", "roi", "demo", "assertion", "replay", "doctor"}
+var pure = []string{"object", "enrol", "snapshot", "authz", "route", "mesh", "audit", "plan", "verify", "migrate", "metric", "roi", "account", "demo", "assertion", "replay", "doctor"}
 
 // impureImports are what a pure package must not import; a trailing slash covers the packages below.
 var impureImports = []string{
@@ -54,6 +54,7 @@ var mayImport = map[string][]string{
 	"plan":       {"enrol", "audit", "mesh", "authz", "route", "snapshot"},
 	"verify":     {"mesh", "metric"},
 	"migrate":    {"plan", "verify"},
+	"account":    {"mesh", "audit", "metric", "plan", "roi", "snapshot"},
 	"demo":       {"snapshot"},
 	"report":     {"assertion", "replay", "doctor", "audit", "authz", "route", "plan", "migrate", "roi", "mesh"},
 	"gate":       {"report"},

@@ -8,12 +8,10 @@ import (
 	"os"
 	"time"
 
-	"github.com/sidestep-mesh/sidestep/internal/audit"
-	"github.com/sidestep-mesh/sidestep/internal/mesh"
+	"github.com/sidestep-mesh/sidestep/internal/account"
 	"github.com/sidestep-mesh/sidestep/internal/metric"
 	"github.com/sidestep-mesh/sidestep/internal/report"
 	"github.com/sidestep-mesh/sidestep/internal/roi"
-	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 	"github.com/spf13/cobra"
 )
 
@@ -65,57 +63,39 @@ func (f *roiFlags) registerOutput(c *cobra.Command) {
 	c.Flags().BoolVar(&f.explain, "explain", false, "show every query and step of arithmetic")
 }
 
-// roiState is one reading of the world.
-type roiState struct {
-	mesh    *mesh.Mesh
-	audit   *audit.Result
-	cluster terms.Cluster
-	dump    metric.Dump
-	pods    []roi.MeshPod
-	source  string
-	prices  roi.Prices
-	modes   map[string]terms.Mode
-	since   map[string]time.Time
-	gaps    []terms.Gap
-	plan    *planDocument // nil without --plan
-}
-
 // read loads objects and metrics. A cluster that cannot be read is an error only when there are no metrics either.
-func (f *roiFlags) read(c *cobra.Command, env *Env) (*roiState, error) {
-	s := &roiState{modes: map[string]terms.Mode{}}
-	var err error
-	if s.plan, err = f.readPlan(env); err != nil {
-		return nil, err
+func (f *roiFlags) read(c *cobra.Command, env *Env) (*account.State, account.Options, error) {
+	plan, err := f.readPlan(env)
+	if err != nil {
+		return nil, account.Options{}, err
 	}
-	if s.dump, err = f.metrics.load(c.Context(), env); err != nil {
-		return nil, err
+	dump, err := f.metrics.load(c.Context(), env)
+	if err != nil {
+		return nil, account.Options{}, err
+	}
+	o := account.Options{At: env.Now().UTC(), Tool: Version(), ZonePrice: f.zonePrice, Currency: f.currency, EngineeringCost: f.engineering, WaypointReplicas: f.waypointReplicas}
+	if o.Prices, err = f.priceSources(env, dump); err != nil {
+		return nil, o, err
 	}
 	snap, err := f.in.load(c.Context(), env)
 	switch {
-	case err != nil && s.dump.Failed != "":
-		return nil, errors.Join(err, errors.New(s.dump.Failed))
+	case err != nil && dump.Failed != "":
+		return nil, o, errors.Join(err, errors.New(dump.Failed))
 	case err != nil:
-		s.gaps = append(s.gaps, terms.Gap{What: "Kubernetes API", Why: oneLine(err.Error()),
-			Costs: "roles come from metrics by heuristic; no verdicts, so nothing is known to leave, and nodes are not simulated (rung 3)"})
-		s.pods, s.source = meshPodsFromMetrics(s.dump), "kube-state-metrics, roles by heuristic"
-	default:
-		s.mesh = mesh.Build(snap, mesh.Assume{})
-		s.audit = audit.Run(s.mesh, audit.Options{})
-		s.cluster = roiCluster(s.mesh)
-		if s.plan != nil {
-			s.setWaves(f.plan)
-		}
-		s.pods, s.source = roi.MeshPods(s.cluster, usageOf(s.dump)), "pods of the input"
-		s.modes, s.since = namespaceModes(s.cluster)
-		if len(s.cluster.Nodes) == 0 {
-			s.gaps = append(s.gaps, terms.Gap{What: "nodes", Why: "the input has none", Costs: "rung 3 cannot be simulated"})
-		} else {
-			s.gaps = append(s.gaps, volumeGaps(snap)...)
-		}
+		return account.FromMetrics(dump, plan, err), o, nil
 	}
-	s.gaps = append(s.gaps, metricGaps(s.dump)...)
-	s.prices, err = f.priceSources(env, s.dump)
-	return s, err
+	return account.FromObjects(snap, dump, plan), o, nil
+}
+
+func (f *roiFlags) readPlan(env *Env) (*account.Plan, error) {
+	if f.plan == "" {
+		return nil, nil
+	}
+	raw, err := os.ReadFile(env.Path(f.plan))
+	if err != nil {
+		return nil, fmt.Errorf("--plan: %w", err)
+	}
+	return account.ReadPlan(raw, f.plan)
 }
 
 func (f *roiFlags) priceSources(env *Env, d metric.Dump) (roi.Prices, error) {
@@ -160,23 +140,6 @@ func (f *roiFlags) priceSources(env *Env, d metric.Dump) (roi.Prices, error) {
 	return p, nil
 }
 
-func (f *roiFlags) forecast(env *Env, s *roiState) roi.Forecast {
-	in := roi.Input{At: env.Now().UTC(), WindowStart: s.dump.Start, HasObjects: s.mesh != nil, Cluster: s.cluster, MeshPods: s.pods, Source: s.source,
-		Prices: s.prices, EngineeringCost: f.engineering, ByMode: s.edgeByMode(), Startup: s.startups(), Gaps: s.gaps}
-	var close map[string]bool
-	if s.mesh != nil {
-		in.Change, in.Keeps = roiChange(s.mesh, s.audit, f.waypointReplicas, terms.DefaultWaypoint)
-		s.applyPlan(&in.Change)
-		in.Gaps = append(in.Gaps, s.keptAgainstPlan(f.plan, in.Keeps)...)
-		if s.plan != nil {
-			in.Waves = s.plan.names()
-		}
-		close = closeNamespaces(s.mesh)
-	}
-	in.Zone = zoneInput(s.dump, s.cluster, close, f.zonePrice, f.currency)
-	return roi.Make(in)
-}
-
 func newRoiForecastCommand(env *Env) *cobra.Command {
 	var f roiFlags
 	c := &cobra.Command{
@@ -190,11 +153,11 @@ func newRoiForecastCommand(env *Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s, err := f.read(c, env)
+			s, o, err := f.read(c, env)
 			if err != nil {
 				return err
 			}
-			return write(report.NewROIForecast(f.forecast(env, s), queriesOf(s.dump), f.explain), env.Stdout)
+			return write(report.NewROIForecast(s.Forecast(o), s.Queries(), f.explain), env.Stdout)
 		},
 	}
 	f.register(c)
@@ -238,7 +201,7 @@ func newRoiCollectCommand(env *Env) *cobra.Command {
 			if d.Failed != "" {
 				return errors.New(d.Failed)
 			}
-			for _, g := range metricGaps(d) {
+			for _, g := range account.MetricGaps(d) {
 				fmt.Fprintf(env.Stderr, "%s: %s\n", programName(env), oneLine(g.String()))
 			}
 			return writeFile(env, out, d.Encode)
@@ -257,11 +220,11 @@ func newRoiBaselineCommand(env *Env) *cobra.Command {
 		Short: "Freeze what stands now and what is promised, before the first step",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			s, err := f.read(c, env)
+			s, o, err := f.read(c, env)
 			if err != nil {
 				return err
 			}
-			b, err := f.baseline(env, s)
+			b, err := s.Baseline(o)
 			if err != nil {
 				return err
 			}
@@ -275,53 +238,4 @@ func newRoiBaselineCommand(env *Env) *cobra.Command {
 	f.register(c)
 	c.Flags().StringVar(&out, "out", "-", "`FILE` to write, or - for standard output")
 	return c
-}
-
-func (f *roiFlags) baseline(env *Env, s *roiState) (roi.Baseline, error) {
-	fc := f.forecast(env, s)
-	b := roi.Baseline{At: env.Now().UTC(), WindowStart: s.dump.Start, Tool: Version(), Server: s.dump.Server, Queries: queriesOf(s.dump), Prices: fc.Prices,
-		Accounts: fc.Accounts, Sidecars: proxyState(s.dump, s.staying()), Promised: fc, Edge: edgeOf(s.dump, s.modes),
-		Commitment: s.prices.Commitment, Currency: fc.Money.Currency}
-	b.Nodes, _ = s.nodes()
-	fleet := s.prices.Price(s.cluster)
-	if mean, ok := fleet.Mean(); ok {
-		b.NodePrice = mean
-	}
-	b.EdgeRPS, _ = edgeRPS(b.Edge)
-	return b.Freeze()
-}
-
-// staying are the mesh pods less the sidecars that are to leave: the hybrid tax is judged on those that stay.
-func (s *roiState) staying() []roi.MeshPod {
-	if s.audit == nil {
-		return s.pods
-	}
-	change, _ := roiChange(s.mesh, s.audit, 0, terms.Resources{})
-	s.applyPlan(&change)
-	leaves := map[string]bool{}
-	for _, p := range s.cluster.Pods {
-		if change.Leaves[p.Workload] {
-			leaves[p.Object.Namespace+"/"+p.Object.Name] = true
-		}
-	}
-	var out []roi.MeshPod
-	for _, p := range s.pods {
-		if !leaves[p.Key()] {
-			out = append(out, p)
-		}
-	}
-	return out
-}
-
-// nodes counts nodes from objects, else from metrics.
-func (s *roiState) nodes() (int, bool) {
-	if n := len(s.cluster.Nodes); n > 0 {
-		return n, true
-	}
-	if r := s.dump.Result("node_count"); r.Usable() {
-		if v, ok := r.Series[0].Last(); ok {
-			return int(v), true
-		}
-	}
-	return 0, false
 }

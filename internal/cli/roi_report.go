@@ -10,10 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sidestep-mesh/sidestep/internal/account"
 	"github.com/sidestep-mesh/sidestep/internal/report"
 	"github.com/sidestep-mesh/sidestep/internal/roi"
-	"github.com/sidestep-mesh/sidestep/internal/roi/latency"
-	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 	"github.com/spf13/cobra"
 )
 
@@ -35,7 +34,7 @@ func newRoiReportCommand(env *Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := write(report.NewROIReport(r, queriesOf(s.dump), f.explain), env.Stdout); err != nil {
+			if err := write(report.NewROIReport(r, s.Queries(), f.explain), env.Stdout); err != nil {
 				return err
 			}
 			if err := o.keep(env, r); err != nil {
@@ -79,7 +78,7 @@ func (o *roiReportFlags) register(c *cobra.Command) {
 	}
 }
 
-func (o *roiReportFlags) make(c *cobra.Command, env *Env, f *roiFlags) (roi.Report, *roiState, error) {
+func (o *roiReportFlags) make(c *cobra.Command, env *Env, f *roiFlags) (roi.Report, *account.State, error) {
 	raw, err := os.ReadFile(env.Path(o.baseline))
 	if err != nil {
 		return roi.Report{}, nil, err
@@ -88,40 +87,29 @@ func (o *roiReportFlags) make(c *cobra.Command, env *Env, f *roiFlags) (roi.Repo
 	if err != nil {
 		return roi.Report{}, nil, err
 	}
-	s, err := f.read(c, env)
+	s, given, err := f.read(c, env)
 	if err != nil {
 		return roi.Report{}, nil, err
 	}
-	now := roi.Now{At: env.Now().UTC(), MeshPods: s.pods, HasPods: s.mesh != nil || s.pods != nil, Source: s.source, Sidecars: proxyState(s.dump, s.pods), EngineeringCost: f.engineering,
-		Edge: edgeOf(s.dump, s.modes), Settle: o.settle, ByMode: s.edgeByMode(), Startup: s.startups(), WaveSidecars: s.waveSidecars(), Gaps: s.gaps,
-		Simulated: o.simulated, Rng: rand.New(rand.NewPCG(roiSeed, 1))}
-	now.Nodes, now.HasNodes = s.nodes()
-	now.EdgeRPS, now.HasRPS = edgeRPS(now.Edge)
+	now := s.Now(given)
+	now.Settle, now.Simulated, now.Rng = o.settle, o.simulated, rand.New(rand.NewPCG(roiSeed, 1))
 	if o.billed() {
 		now.BilledBefore, now.BilledAfter = &o.before, &o.after
 	}
-	var close map[string]bool
-	if s.mesh != nil {
-		close = closeNamespaces(s.mesh)
-	}
-	now.Zone = zoneInput(s.dump, s.cluster, close, f.zonePrice, f.currency)
-	if now.Edge, err = o.enrol(b, s, now.Edge); err != nil {
+	enrolled, err := o.enrolments()
+	if err != nil {
 		return roi.Report{}, nil, err
 	}
+	s.Enrolled(b, now.Edge, enrolled, o.released)
 	if now.History, err = o.weeks(env); err != nil {
 		return roi.Report{}, nil, err
 	}
 	return roi.Compare(b, now), s, nil
 }
 
-// enrol says when each namespace changed mode: as the user says, or, where the baseline saw sidecars and none is left, when its newest pod was made.
-func (o *roiReportFlags) enrol(b roi.Baseline, s *roiState, edge []latency.EdgeSeries) ([]latency.EdgeSeries, error) {
+// enrolments reads --enrolled.
+func (o *roiReportFlags) enrolments() (map[string]time.Time, error) {
 	at := map[string]time.Time{}
-	for _, e := range b.Edge {
-		if m := s.modes[e.Namespace]; e.Mode == terms.ModeSidecar && (m == terms.ModeAmbient || m == terms.ModeWaypoint) {
-			at[e.Namespace] = s.since[e.Namespace]
-		}
-	}
 	for _, x := range o.enrolled {
 		ns, text, _ := strings.Cut(x, "=")
 		t, err := time.Parse(time.RFC3339, text)
@@ -130,13 +118,7 @@ func (o *roiReportFlags) enrol(b roi.Baseline, s *roiState, edge []latency.EdgeS
 		}
 		at[ns] = t
 	}
-	for i := range edge {
-		edge[i].EnrolledAt = at[edge[i].Namespace]
-		for _, ns := range o.released {
-			edge[i].VersionChanged = edge[i].VersionChanged || ns == edge[i].Namespace
-		}
-	}
-	return edge, nil
+	return at, nil
 }
 
 func (o *roiReportFlags) weeks(env *Env) ([]roi.Week, error) {

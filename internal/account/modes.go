@@ -1,4 +1,4 @@
-package cli
+package account
 
 import (
 	"fmt"
@@ -13,12 +13,12 @@ import (
 
 // edgeByMode sums what the edge saw by the mode of the workload that was called, where the series name it, else by its
 // namespace's mode; a namespace in several modes is then a group of its own, called mixed.
-func (s *roiState) edgeByMode() []latency.ModeEdge {
-	r := s.dump.Result("edge_workloads")
+func (s *State) edgeByMode() []latency.ModeEdge {
+	r := s.Dump.Result("edge_workloads")
 	if !r.Usable() {
 		return nil
 	}
-	modes := workloadModes(s.cluster)
+	modes := workloadModes(s.Cluster)
 	namespaces := map[terms.Mode]map[string]bool{}
 	group := func(namespace, workload string) string {
 		mode, ok := modes[namespace+"/"+workload]
@@ -80,10 +80,10 @@ func workloadName(key string) string {
 }
 
 // startups are seconds from created to ready, by mode: from the pods themselves, else from kube-state-metrics.
-func (s *roiState) startups() map[terms.Mode][]float64 {
+func (s *State) startups() map[terms.Mode][]float64 {
 	out := map[terms.Mode][]float64{}
 	modes := map[string]terms.Mode{}
-	for _, p := range s.cluster.Pods {
+	for _, p := range s.Cluster.Pods {
 		if p.Role != terms.Application || p.Finished() || p.Mode == "" {
 			continue
 		}
@@ -96,12 +96,12 @@ func (s *roiState) startups() map[terms.Mode][]float64 {
 			}
 		}
 	}
-	r := s.dump.Result("pod_startup")
+	r := s.Dump.Result("pod_startup")
 	if len(out) > 0 || !r.Usable() {
 		return out
 	}
 	if s.mesh == nil { // without objects only sidecars can be told
-		for _, p := range s.pods {
+		for _, p := range s.Pods {
 			if p.Role == terms.Application {
 				modes[p.Key()] = terms.ModeSidecar
 			}

@@ -1,8 +1,7 @@
-package cli
+package account
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 
@@ -11,13 +10,15 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// planDocument is what roi reads of a Plan: which wave touches which workload. A plan may be written by hand: a wave whose steps name
+// Plan is what roi reads of a Plan: which wave touches which workload. A plan may be written by hand: a wave whose steps name
 // namespaces or workloads is enough.
-type planDocument struct {
+type Plan struct {
 	APIVersion string     `json:"apiVersion"`
 	Kind       string     `json:"kind"`
 	Waves      []planWave `json:"waves"`
 
+	// name is that of the file, for messages.
+	name string
 	// waveOf says which wave a workload (namespace/kind/name) is in; empty for none.
 	waveOf func(workload string) string
 }
@@ -35,20 +36,14 @@ type planStep struct {
 	} `json:"subject"`
 }
 
-func (f *roiFlags) readPlan(env *Env) (*planDocument, error) {
-	if f.plan == "" {
-		return nil, nil
-	}
-	raw, err := os.ReadFile(env.Path(f.plan))
-	if err != nil {
-		return nil, fmt.Errorf("--plan: %w", err)
-	}
-	var d planDocument
+// ReadPlan reads a Plan in YAML or JSON; name is what messages call it.
+func ReadPlan(raw []byte, name string) (*Plan, error) {
+	var d Plan
 	if err := yaml.Unmarshal(raw, &d); err != nil {
-		return nil, fmt.Errorf("--plan: %s: %s", f.plan, oneLine(err.Error()))
+		return nil, fmt.Errorf("--plan: %s: %s", name, oneLine(err.Error()))
 	}
 	if d.Kind != "Plan" || d.APIVersion != roi.APIVersion {
-		return nil, fmt.Errorf("--plan: %s: it is a %q of %q, want Plan of %s", f.plan, d.Kind, d.APIVersion, roi.APIVersion)
+		return nil, fmt.Errorf("--plan: %s: it is a %q of %q, want Plan of %s", name, d.Kind, d.APIVersion, roi.APIVersion)
 	}
 	seen := map[string]bool{}
 	for i := range d.Waves {
@@ -57,19 +52,19 @@ func (f *roiFlags) readPlan(env *Env) (*planDocument, error) {
 			w.Name = strconv.Itoa(i + 1)
 		}
 		if seen[w.Name] {
-			return nil, fmt.Errorf("--plan: %s: two waves are called %q", f.plan, w.Name)
+			return nil, fmt.Errorf("--plan: %s: two waves are called %q", name, w.Name)
 		}
 		seen[w.Name] = true
 	}
 	if len(d.Waves) == 0 {
-		return nil, fmt.Errorf("--plan: %s: it has no waves", f.plan)
+		return nil, fmt.Errorf("--plan: %s: it has no waves", name)
 	}
-	d.waveOf = d.membership()
+	d.name, d.waveOf = name, d.membership()
 	return &d, nil
 }
 
 // membership makes waveOf: a workload is in the first wave whose steps name it or, failing that, its namespace.
-func (d *planDocument) membership() func(workload string) string {
+func (d *Plan) membership() func(workload string) string {
 	workloads, namespaces := map[string]string{}, map[string]string{}
 	first := func(m map[string]string, key, wave string) {
 		if _, ok := m[key]; !ok {
@@ -95,7 +90,7 @@ func (d *planDocument) membership() func(workload string) string {
 }
 
 // names are the waves in order.
-func (d *planDocument) names() []string {
+func (d *Plan) names() []string {
 	out := make([]string, len(d.Waves))
 	for i, w := range d.Waves {
 		out[i] = w.Name
@@ -104,7 +99,7 @@ func (d *planDocument) names() []string {
 }
 
 // applyPlan gives every pod its wave and narrows a change to what the plan moves. Waypoints come with the first wave that needs them.
-func (s *roiState) applyPlan(change *terms.Change) {
+func (s *State) applyPlan(change *terms.Change) {
 	if s.plan == nil {
 		return
 	}
@@ -137,11 +132,11 @@ func (s *roiState) applyPlan(change *terms.Change) {
 }
 
 // setWaves writes the plan's waves into the pods and tells what the plan and the input do not share.
-func (s *roiState) setWaves(file string) {
+func (s *State) setWaves() {
 	wave := s.plan.waveOf
 	known, namespaces := map[string]bool{}, map[string]bool{}
-	for i := range s.cluster.Pods {
-		p := &s.cluster.Pods[i]
+	for i := range s.Cluster.Pods {
+		p := &s.Cluster.Pods[i]
 		p.Wave = wave(p.Workload)
 		known[p.Workload], namespaces[p.Object.Namespace] = true, true
 	}
@@ -157,16 +152,16 @@ func (s *roiState) setWaves(file string) {
 			sub := step.Subject
 			switch key := sub.Namespace + "/" + sub.Kind + "/" + sub.Name; {
 			case sub.Kind == "Namespace" && !namespaces[sub.Name]:
-				s.gaps = append(s.gaps, terms.Gap{What: "plan " + file, Why: "wave " + w.Name + " names namespace " + sub.Name + ", which has no workloads in the input", Costs: "it counts for nothing"})
+				s.Gaps = append(s.Gaps, terms.Gap{What: "plan " + s.plan.name, Why: "wave " + w.Name + " names namespace " + sub.Name + ", which has no workloads in the input", Costs: "it counts for nothing"})
 			case kinds[sub.Kind] && !known[key]:
-				s.gaps = append(s.gaps, terms.Gap{What: "plan " + file, Why: "wave " + w.Name + " names " + key + ", which is not in the input", Costs: "it counts for nothing"})
+				s.Gaps = append(s.Gaps, terms.Gap{What: "plan " + s.plan.name, Why: "wave " + w.Name + " names " + key + ", which is not in the input", Costs: "it counts for nothing"})
 			}
 		}
 	}
 }
 
 // keptAgainstPlan are workloads that a step names although their verdict is sidecar: they are not counted as leaving.
-func (s *roiState) keptAgainstPlan(file string, keeps []roi.Keep) []terms.Gap {
+func (s *State) keptAgainstPlan(keeps []roi.Keep) []terms.Gap {
 	if s.plan == nil {
 		return nil
 	}
@@ -174,7 +169,7 @@ func (s *roiState) keptAgainstPlan(file string, keeps []roi.Keep) []terms.Gap {
 	var out []terms.Gap
 	for _, k := range keeps {
 		if w := wave(k.Workload); w != "" {
-			out = append(out, terms.Gap{What: "plan " + file, Why: "wave " + w + " covers " + k.Workload + ", which needs its sidecar (" + strings.Join(k.Features, ", ") + ")",
+			out = append(out, terms.Gap{What: "plan " + s.plan.name, Why: "wave " + w + " covers " + k.Workload + ", which needs its sidecar (" + strings.Join(k.Features, ", ") + ")",
 				Costs: "it is counted as staying"})
 		}
 	}
@@ -182,7 +177,7 @@ func (s *roiState) keptAgainstPlan(file string, keeps []roi.Keep) []terms.Gap {
 }
 
 // waveSidecars counts the pods of each wave that have a sidecar now; nil without a plan or without pods.
-func (s *roiState) waveSidecars() map[string]int {
+func (s *State) waveSidecars() map[string]int {
 	if s.plan == nil || s.mesh == nil {
 		return nil
 	}
@@ -190,7 +185,7 @@ func (s *roiState) waveSidecars() map[string]int {
 	for _, w := range s.plan.names() {
 		out[w] = 0
 	}
-	for _, p := range s.cluster.Pods {
+	for _, p := range s.Cluster.Pods {
 		if p.Wave != "" && p.Sidecar != terms.NoSidecar && !p.Finished() {
 			out[p.Wave]++
 		}

@@ -1,4 +1,4 @@
-package cli
+package account
 
 import (
 	"fmt"
@@ -12,8 +12,8 @@ import (
 )
 
 // One namespace with a workload in each mode, one all in ambient mode.
-func modesState(workloadLabel bool, readyAfter time.Duration) *roiState {
-	s := &roiState{}
+func modesState(workloadLabel bool, readyAfter time.Duration) *State {
+	s := &State{}
 	for _, w := range []struct {
 		ns, name string
 		mode     terms.Mode
@@ -22,9 +22,9 @@ func modesState(workloadLabel bool, readyAfter time.Duration) *roiState {
 		if readyAfter > 0 {
 			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Unix(1000+int64(readyAfter.Seconds()), 0)}}
 		}
-		s.cluster.Pods = append(s.cluster.Pods, terms.Pod{Object: p, Role: terms.Application, Mode: w.mode, Workload: w.ns + "/Deployment/" + w.name})
+		s.Cluster.Pods = append(s.Cluster.Pods, terms.Pod{Object: p, Role: terms.Application, Mode: w.mode, Workload: w.ns + "/Deployment/" + w.name})
 	}
-	s.modes, _ = namespaceModes(s.cluster)
+	s.modes, _ = namespaceModes(s.Cluster)
 	r := metric.Result{Metric: "edge_workloads"}
 	add := func(ns, workload string, labels map[string]string, v float64) {
 		labels["namespace"] = ns
@@ -43,7 +43,7 @@ func modesState(workloadLabel bool, readyAfter time.Duration) *roiState {
 	}
 	add("shop", "web", map[string]string{"result": "failed"}, 1)
 	startup := metric.Result{Metric: "pod_startup", Series: []metric.Series{{Labels: map[string]string{"namespace": "calm", "pod": "api-0"}, Points: []metric.Point{{T: 1, V: 7}}}}}
-	s.dump.Results = []metric.Result{r, startup}
+	s.Dump.Results = []metric.Result{r, startup}
 	return s
 }
 

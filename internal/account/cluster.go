@@ -1,7 +1,8 @@
-package cli
+package account
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,8 +17,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// roiCluster puts the model's facts into the words of package roi.
-func roiCluster(m *mesh.Mesh) terms.Cluster {
+// clusterOf puts the model's facts into the words of package roi.
+func clusterOf(m *mesh.Mesh) terms.Cluster {
 	c := terms.Cluster{Nodes: snapshot.All[*corev1.Node](m.Snapshot), Budgets: snapshot.All[*policyv1.PodDisruptionBudget](m.Snapshot),
 		Claims: snapshot.All[*corev1.PersistentVolumeClaim](m.Snapshot), Volumes: snapshot.All[*corev1.PersistentVolume](m.Snapshot),
 		NamespaceLabels: map[string]map[string]string{}}
@@ -34,7 +35,7 @@ func roiCluster(m *mesh.Mesh) terms.Cluster {
 			}
 		}
 		for _, p := range pods {
-			pod := terms.Pod{Object: p, Role: roiRoles[w.Role], Workload: workloadKey(w), Mode: roiMode(w)}
+			pod := terms.Pod{Object: p, Role: roles[w.Role], Workload: workloadKey(w), Mode: modeOf(w)}
 			if w.Role == mesh.Application {
 				pod.Sidecar = terms.SidecarIn(p)
 			}
@@ -57,12 +58,12 @@ func volumeGaps(s *snapshot.Snapshot) []terms.Gap {
 	return gaps
 }
 
-var roiRoles = map[mesh.Role]terms.Role{mesh.Application: terms.Application, mesh.Waypoint: terms.Waypoint, mesh.Gateway: terms.Gateway,
+var roles = map[mesh.Role]terms.Role{mesh.Application: terms.Application, mesh.Waypoint: terms.Waypoint, mesh.Gateway: terms.Gateway,
 	mesh.Ztunnel: terms.Ztunnel, mesh.CNI: terms.CNI, mesh.Istiod: terms.Istiod}
 
 func workloadKey(w *mesh.Workload) string { return w.Namespace + "/" + w.Kind + "/" + w.Name }
 
-func roiMode(w *mesh.Workload) terms.Mode {
+func modeOf(w *mesh.Workload) terms.Mode {
 	switch w.Mode {
 	case mesh.Sidecar:
 		return terms.ModeSidecar
@@ -105,15 +106,15 @@ func derivedPods(w *mesh.Workload) []*corev1.Pod {
 	controller := true
 	var out []*corev1.Pod
 	for i := range w.Replicas {
-		out = append(out, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: w.Name + "-" + itoa(i), Labels: w.Labels,
+		out = append(out, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: w.Name + "-" + strconv.Itoa(i), Labels: w.Labels,
 			OwnerReferences: []metav1.OwnerReference{{Kind: w.Kind, Name: w.Name, Controller: &controller}}}, Spec: *spec})
 	}
 	return out
 }
 
-// roiChange is what the audit's verdicts amount to: workloads that need no sidecar leave it, and each namespace with a workload that needs a
+// changeOf is what the audit's verdicts amount to: workloads that need no sidecar leave it, and each namespace with a workload that needs a
 // waypoint and has none gets one.
-func roiChange(m *mesh.Mesh, r *audit.Result, replicas int, each terms.Resources) (terms.Change, []roi.Keep) {
+func changeOf(m *mesh.Mesh, r *audit.Result, replicas int, each terms.Resources) (terms.Change, []roi.Keep) {
 	c := terms.Change{Leaves: map[string]bool{}, L7: map[string]bool{}, Ztunnel: terms.DefaultZtunnel, CNI: terms.DefaultCNI}
 	has := map[string]bool{}
 	for _, w := range m.Waypoints {
