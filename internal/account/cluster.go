@@ -1,6 +1,8 @@
 package account
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,17 +27,25 @@ func clusterOf(m *mesh.Mesh) terms.Cluster {
 	for _, ns := range snapshot.All[*corev1.Namespace](m.Snapshot) {
 		c.NamespaceLabels[ns.Name] = ns.Labels
 	}
+	c.Autoscaler = hasClusterAutoscaler(m)
+	uncaptured := map[string]string{}
+	for _, n := range c.Nodes {
+		if why := terms.Uncaptured(n); why != "" {
+			uncaptured[n.Name] = why
+		}
+	}
+	scalers := autoscalers(m.Snapshot)
 	for _, w := range m.Workloads {
 		var pods []*corev1.Pod
 		if w.Derived {
-			pods = derivedPods(w)
+			pods = derivedPods(w, derivedReplicas(w, scalers[workloadKey(w)]))
 		} else {
 			for _, p := range w.Pods {
 				pods = append(pods, p.Core())
 			}
 		}
 		for _, p := range pods {
-			pod := terms.Pod{Object: p, Role: roles[w.Role], Workload: workloadKey(w), Mode: modeOf(w)}
+			pod := terms.Pod{Object: p, Role: roles[w.Role], Workload: workloadKey(w), Mode: modeOf(w), Uncaptured: uncaptured[p.Spec.NodeName]}
 			if w.Role == mesh.Application {
 				pod.Sidecar = terms.SidecarIn(p)
 			}
@@ -43,6 +53,43 @@ func clusterOf(m *mesh.Mesh) terms.Cluster {
 		}
 	}
 	return c
+}
+
+// hasClusterAutoscaler reports whether the input has a cluster-autoscaler.
+func hasClusterAutoscaler(m *mesh.Mesh) bool {
+	return slices.ContainsFunc(m.Workloads, func(w *mesh.Workload) bool {
+		return strings.Contains(w.Name, "cluster-autoscaler") && w.Kind == "Deployment"
+	})
+}
+
+// assumedGaps say whose sidecar requests are the chart's for want of better.
+func assumedGaps(m *mesh.Mesh) []terms.Gap {
+	n := 0
+	for _, w := range m.Workloads {
+		if w.Derived && w.Proxy.Kind != mesh.NoSidecar && !w.Proxy.RequestsKnown {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return []terms.Gap{{What: "sidecar requests", Why: fmt.Sprintf("the input has neither pods nor the injector's values for %d workloads", n),
+		Costs: "Istio's chart default is assumed for them: " + terms.DefaultSidecar.String() + " each"}}
+}
+
+// captureGaps say which pods keep their sidecar because of where they run.
+func captureGaps(c terms.Cluster) []terms.Gap {
+	by := map[string]int{}
+	for _, p := range c.Pods {
+		if p.Uncaptured != "" && p.Sidecar != terms.NoSidecar && !p.Finished() {
+			by[p.Uncaptured]++
+		}
+	}
+	var out []terms.Gap
+	for _, why := range slices.Sorted(maps.Keys(by)) {
+		out = append(out, terms.Gap{What: fmt.Sprintf("%d pods", by[why]), Why: why, Costs: "they are counted as keeping their sidecar"})
+	}
+	return out
 }
 
 // volumeGaps say what of the pods' volumes is not known.
@@ -83,7 +130,7 @@ func modeOf(w *mesh.Workload) terms.Mode {
 
 // derivedPods are the pods that a workload of manifests would have, with the sidecar that injection would add. They have no node: requests
 // can be told from them, nodes cannot.
-func derivedPods(w *mesh.Workload) []*corev1.Pod {
+func derivedPods(w *mesh.Workload, replicas int) []*corev1.Pod {
 	if w.Template == nil {
 		return nil
 	}
@@ -92,9 +139,13 @@ func derivedPods(w *mesh.Workload) []*corev1.Pod {
 		return slices.ContainsFunc(list, func(c corev1.Container) bool { return c.Name == "istio-proxy" })
 	}
 	if w.Proxy.Kind != mesh.NoSidecar && !present(spec.Containers) && !present(spec.InitContainers) {
+		cpu, memory := w.Proxy.CPUMilli, w.Proxy.MemoryBytes
+		if !w.Proxy.RequestsKnown { // not known is not nothing: the chart's default stands in, and a gap says so
+			cpu, memory = terms.DefaultSidecar.CPUMilli, terms.DefaultSidecar.MemoryBytes
+		}
 		proxy := corev1.Container{Name: "istio-proxy", Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{
-			corev1.ResourceCPU:    *resource.NewMilliQuantity(w.Proxy.CPUMilli, resource.DecimalSI),
-			corev1.ResourceMemory: *resource.NewQuantity(w.Proxy.MemoryBytes, resource.BinarySI)}}}
+			corev1.ResourceCPU:    *resource.NewMilliQuantity(cpu, resource.DecimalSI),
+			corev1.ResourceMemory: *resource.NewQuantity(memory, resource.BinarySI)}}}
 		if w.Proxy.Kind == mesh.NativeSidecar {
 			always := corev1.ContainerRestartPolicyAlways
 			proxy.RestartPolicy = &always
@@ -105,21 +156,17 @@ func derivedPods(w *mesh.Workload) []*corev1.Pod {
 	}
 	controller := true
 	var out []*corev1.Pod
-	for i := range w.Replicas {
+	for i := range replicas {
 		out = append(out, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: w.Name + "-" + strconv.Itoa(i), Labels: w.Labels,
 			OwnerReferences: []metav1.OwnerReference{{Kind: w.Kind, Name: w.Name, Controller: &controller}}}, Spec: *spec})
 	}
 	return out
 }
 
-// changeOf is what the audit's verdicts amount to: workloads that need no sidecar leave it, and each namespace with a workload that needs a
-// waypoint and has none gets one.
-func changeOf(m *mesh.Mesh, r *audit.Result, replicas int, each terms.Resources) (terms.Change, []roi.Keep) {
-	c := terms.Change{Leaves: map[string]bool{}, L7: map[string]bool{}, Ztunnel: terms.DefaultZtunnel, CNI: terms.DefaultCNI}
-	has := map[string]bool{}
-	for _, w := range m.Waypoints {
-		has[w.Namespace] = true
-	}
+// changeOf is what the audit's verdicts amount to: workloads that need no sidecar leave it.
+func changeOf(m *mesh.Mesh, r *audit.Result) (terms.Change, []roi.Keep) {
+	c := terms.Change{Leaves: map[string]bool{}, L7: map[string]bool{}}
+	c.Ztunnel, c.CNI = daemons(m)
 	var keeps []roi.Keep
 	for _, w := range r.Workloads {
 		if w.Workload.Proxy.Kind == mesh.NoSidecar {
@@ -131,10 +178,6 @@ func changeOf(m *mesh.Mesh, r *audit.Result, replicas int, each terms.Resources)
 			c.Leaves[key] = true
 		case audit.VerdictWaypoint:
 			c.Leaves[key], c.L7[key] = true, true
-			if ns := w.Workload.Namespace; !has[ns] {
-				has[ns] = true
-				c.Waypoints = append(c.Waypoints, terms.WaypointPlan{Namespace: ns, Replicas: replicas, Each: each})
-			}
 		case audit.VerdictSidecar:
 			keeps = append(keeps, roi.Keep{Workload: key, Features: keepers(w)})
 		}

@@ -56,7 +56,28 @@ func MetricGaps(d metric.Dump) []terms.Gap {
 			gaps = append(gaps, terms.Gap{What: "metric " + r.Metric, Why: fmt.Sprintf("%d values were NaN or infinite and are left out", r.Dropped)})
 		}
 	}
+	if few, all := fewSamples(d); few*2 > all {
+		gaps = append(gaps, terms.Gap{What: "usage", Why: fmt.Sprintf("%d of %d pods were seen at one of the instants only: they are younger than the window", few, all),
+			Costs: "their usage is that of one hour of the day, not a mean over the window"})
+	}
 	return append(gaps, coverage(d)...)
+}
+
+// fewSamples counts the pods whose usage was seen at one instant only.
+func fewSamples(d metric.Dump) (few, all int) {
+	r := d.Result("proxy_usage")
+	if !r.Usable() {
+		return 0, 0
+	}
+	for _, s := range r.Series {
+		if s.Labels["resource"] != "cpu" {
+			continue
+		}
+		if all++; len(s.Points) < 2 {
+			few++
+		}
+	}
+	return few, all
 }
 
 // coverage tells how much of the window the server remembers.
@@ -137,7 +158,9 @@ func meshPodsFromMetrics(d metric.Dump) []roi.MeshPod {
 		case metric.RoleSidecarNative:
 			p.Role, p.Sidecar = terms.Application, terms.Native
 		}
-		p.Requests, p.Use = requests[p.Key()], use[p.Key()]
+		var known bool
+		p.Requests, known = requests[p.Key()]
+		p.Unrequested, p.Use = !known, use[p.Key()]
 		out = append(out, p)
 	}
 	return out

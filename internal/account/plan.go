@@ -98,37 +98,26 @@ func (d *Plan) names() []string {
 	return out
 }
 
-// applyPlan gives every pod its wave and narrows a change to what the plan moves. Waypoints come with the first wave that needs them.
-func (s *State) applyPlan(change *terms.Change) {
+// placeWaypoints gives each planned waypoint the first wave that needs it.
+func (s *State) placeWaypoints(change *terms.Change) {
 	if s.plan == nil {
 		return
 	}
-	wave := s.plan.waveOf
 	rank := map[string]int{}
 	for i, w := range s.plan.names() {
 		rank[w] = i
 	}
-	firstL7 := map[string]string{} // by namespace
-	for w := range change.Leaves {
-		at := wave(w)
-		if at == "" {
-			delete(change.Leaves, w)
-			delete(change.L7, w)
-			continue
-		}
+	first := map[string]string{} // by namespace
+	for w := range change.L7 {
 		ns, _, _ := strings.Cut(w, "/")
-		if old, ok := firstL7[ns]; change.L7[w] && (!ok || rank[at] < rank[old]) {
-			firstL7[ns] = at
+		at := s.plan.waveOf(w)
+		if old, ok := first[ns]; !ok || rank[at] < rank[old] {
+			first[ns] = at
 		}
 	}
-	var kept []terms.WaypointPlan
-	for _, wp := range change.Waypoints {
-		if at, ok := firstL7[wp.Namespace]; ok {
-			wp.Wave = at
-			kept = append(kept, wp)
-		}
+	for i := range change.Waypoints {
+		change.Waypoints[i].Wave = first[change.Waypoints[i].Namespace]
 	}
-	change.Waypoints = kept
 }
 
 // setWaves writes the plan's waves into the pods and tells what the plan and the input do not share.

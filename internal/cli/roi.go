@@ -39,11 +39,13 @@ type roiFlags struct {
 	nodePrice, spotFactor, zonePrice, engineering float64
 	currency, prices, committedUntil, plan        string
 	committedNodes, waypointReplicas              int
+	waves                                         []string
 }
 
 func (f *roiFlags) register(c *cobra.Command) {
 	f.in.cost = true
 	f.in.register(c)
+	c.Flags().Lookup("namespace").Usage = "count only what leaves its sidecar in this `NAMESPACE`; repeatable. All pods and nodes are still taken into account"
 	f.metrics.register(c)
 	fl := c.Flags()
 	fl.Float64Var(&f.nodePrice, "node-price", 0, "price of any node per hour; wins over every other source")
@@ -53,9 +55,10 @@ func (f *roiFlags) register(c *cobra.Command) {
 	fl.IntVar(&f.committedNodes, "committed-nodes", 0, "`NUMBER` of nodes that are paid for anyway")
 	fl.StringVar(&f.committedUntil, "committed-until", "", "`DATE` (yyyy-mm-dd) until which they are")
 	fl.Float64Var(&f.engineering, "engineering-cost", 0, "what the migration costs, for the payback")
-	fl.Float64Var(&f.zonePrice, "zone-price", 0.02, "price of a GB that crosses zones, both directions of the charge (AWS: 0.01 each)")
+	fl.Float64Var(&f.zonePrice, "zone-price", 0, "price of a GB that crosses zones, both directions of the charge; default: the list price of the cloud that the nodes name")
 	fl.StringVar(&f.plan, "plan", "", "`FILE` with a Plan: count only what its waves move, wave by wave; without it, all that the audit allows")
-	fl.IntVar(&f.waypointReplicas, "waypoint-replicas", 2, "replicas of each waypoint that the move adds")
+	fl.StringSliceVar(&f.waves, "wave", nil, "count only this `WAVE` of --plan; repeatable")
+	fl.IntVar(&f.waypointReplicas, "waypoint-replicas", 2, "least replicas of each waypoint that the move adds")
 }
 
 func (f *roiFlags) registerOutput(c *cobra.Command) {
@@ -73,7 +76,8 @@ func (f *roiFlags) read(c *cobra.Command, env *Env) (*account.State, account.Opt
 	if err != nil {
 		return nil, account.Options{}, err
 	}
-	o := account.Options{At: env.Now().UTC(), Tool: Version(), ZonePrice: f.zonePrice, Currency: f.currency, EngineeringCost: f.engineering, WaypointReplicas: f.waypointReplicas}
+	o := account.Options{At: env.Now().UTC(), Tool: Version(), ZonePrice: f.zonePrice, Currency: f.currency, EngineeringCost: f.engineering, WaypointReplicas: f.waypointReplicas,
+		Namespaces: f.in.namespaces, Waves: f.waves, ZonePriceGiven: c.Flags().Changed("zone-price")}
 	if o.Prices, err = f.priceSources(env, dump); err != nil {
 		return nil, o, err
 	}
@@ -84,7 +88,8 @@ func (f *roiFlags) read(c *cobra.Command, env *Env) (*account.State, account.Opt
 	case err != nil:
 		return account.FromMetrics(dump, plan, err), o, nil
 	}
-	return account.FromObjects(snap, dump, plan), o, nil
+	s := account.FromObjects(snap, dump, plan)
+	return s, o, s.CheckScope(o)
 }
 
 func (f *roiFlags) readPlan(env *Env) (*account.Plan, error) {
@@ -99,7 +104,7 @@ func (f *roiFlags) readPlan(env *Env) (*account.Plan, error) {
 }
 
 func (f *roiFlags) priceSources(env *Env, d metric.Dump) (roi.Prices, error) {
-	p := roi.Prices{ByNode: map[string]roi.Price{}, ByInstance: map[string]roi.Price{}, Table: roi.StaticTable(), SpotFactor: f.spotFactor}
+	p := roi.Prices{ByNode: map[string]roi.Price{}, Table: roi.StaticTable(), SpotFactor: f.spotFactor}
 	if f.nodePrice < 0 || f.spotFactor < 0 || f.spotFactor > 1 || f.zonePrice < 0 || f.engineering < 0 {
 		return p, errors.New("prices and costs are not negative, and --spot-factor is at most 1")
 	}

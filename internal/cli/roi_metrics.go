@@ -19,6 +19,7 @@ type metricFlags struct {
 	passwordFile string
 	dump         string
 	window       string
+	cluster      string
 	until        string
 	params       metric.Params
 }
@@ -35,6 +36,7 @@ func (f *metricFlags) registerServer(c *cobra.Command) {
 	fl.StringVar(&f.prom.Tenant, "prometheus-tenant", "", "`NAME` sent as X-Scope-OrgID")
 	fl.StringVar(&f.prom.Proxy, "prometheus-proxy", "", "`URL` of a proxy on the way to the server")
 	fl.DurationVar(&f.prom.Timeout, "prometheus-timeout", time.Minute, "how long one query may take")
+	fl.StringVar(&f.cluster, "cluster-label", "", "`LABEL=VALUE` of this cluster's series, on a server that has several clusters")
 	fl.StringVar(&f.window, "window", "14d", "how far back to measure")
 	fl.StringVar(&f.until, "until", "", "`TIME` (RFC 3339) at which the window ends; default: now")
 	fl.StringVar(&f.params.EdgeMatcher, "edge", "", "PromQL label `MATCHERS` of the latency series that stay the same across the migration (default: ingress gateways)")
@@ -82,6 +84,11 @@ func (f *metricFlags) load(ctx context.Context, env *Env) (metric.Dump, error) {
 		return metric.Dump{Start: start, End: end, Failed: "no metrics were given (--prometheus or --metrics)"}, nil
 	}
 	f.params.Start, f.params.End = start, end
+	if f.cluster != "" {
+		if f.params.Cluster, err = metric.ClusterMatcher(f.cluster); err != nil {
+			return metric.Dump{}, fmt.Errorf("--cluster-label %w", err)
+		}
+	}
 	if f.params.RequestsMetric != "" && f.params.ErrorMatcher == "" {
 		return metric.Dump{}, fmt.Errorf("--requests-metric needs --error-matcher, or errors would read zero")
 	}

@@ -67,7 +67,7 @@ func spreadFatal(d metric.Dump) metric.Dump {
 }
 
 func (p *Prom) ask(ctx context.Context, m metric.Metric, params metric.Params) (metric.Result, bool) {
-	a := &answer{Result: metric.Result{Metric: m.Name, Query: m.Query(params), Unit: m.Unit}, at: map[model.Fingerprint][]int{}}
+	a := &answer{Result: metric.Result{Metric: m.Name, Query: m.Text(params), Unit: m.Unit}, at: map[model.Fingerprint][]int{}}
 	for _, e := range m.Evaluations(params) {
 		if err := p.evaluate(ctx, a, e); err != nil {
 			why, fatal := p.whyFailed(err)

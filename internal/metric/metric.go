@@ -94,6 +94,8 @@ type Params struct {
 	GroupBy string
 	// WorkloadBy is the label that names the destination workload; empty when none does.
 	WorkloadBy string
+	// Cluster is a label matcher, such as cluster="prod", that every selector gets: a server for several clusters would add them up. Empty for none.
+	Cluster string
 	// RequestsMetric counts requests of the same instrument; ErrorMatcher selects its errors.
 	RequestsMetric, ErrorMatcher string
 }

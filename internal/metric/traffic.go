@@ -14,8 +14,9 @@ var proxiedRequests = Metric{
 	Labels:  []string{"reporter", "namespace"},
 	Query: func(p Params) string {
 		return oneLine(fmt.Sprintf(`sum by (reporter, namespace) (label_replace(
-			sum by (reporter, destination_service_namespace) (rate(istio_requests_total{reporter=~"destination|waypoint"}[%s])),
-			"namespace", "$1", "destination_service_namespace", "(.*)"))`, span(p.traffic())))
+			sum by (reporter, destination_service_namespace) (%s),
+			"namespace", "$1", "destination_service_namespace", "(.*)"))`,
+			deduplicated(`rate(istio_requests_total{reporter=~"destination|waypoint"}[`+span(p.traffic())+`])`)))
 	},
 }
 
@@ -41,9 +42,10 @@ var zoneBytes = Metric{
 		sel := `reporter="source", source_zone!="", destination_zone!=""`
 		w := span(p.traffic())
 		return oneLine(fmt.Sprintf(`sum by (source_zone, destination_zone, namespace) (label_replace(
-			sum by (%[1]s) (rate(istio_tcp_sent_bytes_total{%[2]s}[%[3]s]))
-			+ sum by (%[1]s) (rate(istio_tcp_received_bytes_total{%[2]s}[%[3]s])),
-			"namespace", "$1", "destination_workload_namespace", "(.*)"))`, by, sel, w))
+			sum by (%[1]s) (%[2]s)
+			+ sum by (%[1]s) (%[3]s),
+			"namespace", "$1", "destination_workload_namespace", "(.*)"))`, by,
+			deduplicated("rate(istio_tcp_sent_bytes_total{"+sel+"}["+w+"])"), deduplicated("rate(istio_tcp_received_bytes_total{"+sel+"}["+w+"])")))
 	},
 }
 
@@ -61,7 +63,7 @@ var meshBytes = Metric{
 		w := span(p.traffic())
 		by := `source_workload_namespace, destination_service_namespace`
 		part := func(series string) string {
-			return fmt.Sprintf(`label_replace(sum by (%s) (rate(%s{%s}[%s])), "part", %q, "", "")`, by, series, sel, w, series)
+			return fmt.Sprintf(`label_replace(sum by (%s) (%s), "part", %q, "", "")`, by, deduplicated(fmt.Sprintf("rate(%s{%s}[%s])", series, sel, w)), series)
 		}
 		return oneLine(fmt.Sprintf(`sum by (%s) (%s or %s or %s or %s)`, by, part("istio_request_bytes_sum"),
 			part("istio_response_bytes_sum"), part("istio_tcp_sent_bytes_total"), part("istio_tcp_received_bytes_total")))

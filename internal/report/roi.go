@@ -35,6 +35,7 @@ func NewROIForecast(f roi.Forecast, queries map[string]string, explain bool) *RO
 	for _, c := range f.Causes {
 		r.Lead = append(r.Lead, "No gain: "+c+".")
 	}
+	r.summary(f)
 	r.ladder(f.Ladder)
 	if f.Nodes != nil {
 		r.nodes(*f.Nodes)
@@ -51,6 +52,58 @@ func NewROIForecast(f roi.Forecast, queries map[string]string, explain bool) *RO
 		r.explain(f.Steps, queries)
 	}
 	return r
+}
+
+// summary is the page's head: what the sidecars cost, what the move is worth and by which rule, when it pays, and what has to be true for that.
+func (r *ROI) summary(f roi.Forecast) {
+	s := ROISection{Title: "In short", Columns: []string{"what", "value", "rests on"}}
+	today := f.Money.SidecarsPerMonth.String()
+	if f.Money.SidecarShare.Value != nil {
+		today += fmt.Sprintf(", %.1f%% of the fleet", *f.Money.SidecarShare.Value)
+		if f.Money.FleetPerMonth.Value != nil {
+			today += " (" + f.Money.FleetPerMonth.String() + ")"
+		}
+	}
+	worth := f.Money.PerMonth.String()
+	if q := f.Money.FleetPerMonth.Value; q != nil && *q > 0 && f.Money.PerMonth.Value != nil {
+		worth += fmt.Sprintf(", %.1f%% of the fleet", *f.Money.PerMonth.Value / *q * 100)
+	}
+	rule := "pods and nodes are needed"
+	if f.Nodes != nil {
+		rule = f.Nodes.Rule
+	}
+	s.Rows = [][]string{
+		{"The sidecars cost today", today, "requests of sidecars, of what nodes can allocate; no saving by itself"},
+		{"The move is worth", worth, rule},
+		{"It pays for itself in", f.Money.PaybackMonths.String(), f.Money.PaybackMonths.Source},
+	}
+	if len(f.Money.PaybackMonths.LeftOut) > 0 {
+		s.Rows[2][2] += "; " + strings.Join(f.Money.PaybackMonths.LeftOut, "; ")
+	}
+	for _, x := range mustHold(f) {
+		s.Rows = append(s.Rows, []string{"What must be true", x, ""})
+	}
+	r.add(s)
+}
+
+// mustHold is what the headline takes for granted.
+func mustHold(f roi.Forecast) []string {
+	var out []string
+	if f.Leaving > 0 {
+		out = append(out, "the plan is carried out: "+count(f.Leaving, "pod")+" restart without their sidecar")
+	}
+	if f.Nodes != nil && f.Money.PerMonth.Value != nil && *f.Money.PerMonth.Value > 0 {
+		out = append(out, "nodes that fall empty are taken off the bill by the rule above, and nothing else grows into them")
+	}
+	if f.Money.Committed != "" {
+		out = append(out, f.Money.Committed)
+	}
+	for _, g := range f.Gaps {
+		if strings.HasPrefix(g.What, "HorizontalPodAutoscaler") || strings.HasPrefix(g.What, "waypoint of") || g.What == "sidecar requests" || g.What == "node prices" {
+			out = append(out, g.What+": "+g.Costs)
+		}
+	}
+	return out
 }
 
 // NewROIReport lays out promised against realised.

@@ -81,7 +81,7 @@ func (r *ROI) Text(w io.Writer) error {
 }
 
 // asides are columns that text shows below a row.
-var asides = map[string]bool{"source": true, "left out": true, "advice": true, "why": true, "what that costs": true}
+var asides = map[string]bool{"source": true, "left out": true, "advice": true, "why": true, "what that costs": true, "rests on": true}
 
 func (s ROISection) text(b *strings.Builder) {
 	width := make([]int, len(s.Columns))

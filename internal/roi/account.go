@@ -24,10 +24,14 @@ func (u Use) clean() Use {
 // MeshPod is one pod that the mesh put there, or put a container into: what it is and what its mesh containers take.
 type MeshPod struct {
 	Namespace, Name string
-	Role            terms.Role
-	Sidecar         terms.Sidecar
-	Requests        terms.Resources
-	Use             Use
+	// Workload is namespace/kind/name of what made the pod; empty where only metrics are known.
+	Workload string
+	Role     terms.Role
+	Sidecar  terms.Sidecar
+	Requests terms.Resources
+	// Unrequested tells that what it requests is not known: metrics without the series that say it.
+	Unrequested bool
+	Use         Use
 }
 
 // Key is namespace/name.
@@ -40,7 +44,7 @@ func MeshPods(c terms.Cluster, use map[string]Use) []MeshPod {
 		if p.Finished() || p.Role == terms.Application && p.Sidecar == terms.NoSidecar {
 			continue
 		}
-		m := MeshPod{Namespace: p.Object.Namespace, Name: p.Object.Name, Role: p.Role, Sidecar: p.Sidecar}
+		m := MeshPod{Namespace: p.Object.Namespace, Name: p.Object.Name, Role: p.Role, Sidecar: p.Sidecar, Workload: p.Workload}
 		if p.Role == terms.Application {
 			m.Requests = terms.SidecarRequests(p)
 		} else {
@@ -73,6 +77,7 @@ func Accounts(pods []MeshPod, source string) []Account {
 	}
 	type sum struct {
 		pods, cpuN, memN int
+		unknown          int // pods whose requests are not known
 		req              terms.Resources
 		cpu, mem         float64
 	}
@@ -86,6 +91,9 @@ func Accounts(pods []MeshPod, source string) []Account {
 		}
 		s.pods++
 		s.req = s.req.Plus(p.Requests)
+		if p.Unrequested {
+			s.unknown++
+		}
 		u := p.Use.clean()
 		if u.HasCPU {
 			s.cpuN, s.cpu = s.cpuN+1, s.cpu+u.CPU
@@ -97,8 +105,8 @@ func Accounts(pods []MeshPod, source string) []Account {
 	var out []Account
 	for k, s := range by {
 		a := Account{Role: k.role, Sidecar: k.kind, Pods: s.pods, Measured: min(s.cpuN, s.memN),
-			CPURequests:    terms.Known(terms.Cores(s.req.CPUMilli), "cores", source),
-			MemoryRequests: terms.Known(terms.GiBs(s.req.MemoryBytes), "GiB", source),
+			CPURequests:    requested(terms.Cores(s.req.CPUMilli), s.unknown, s.pods, "cores", source),
+			MemoryRequests: requested(terms.GiBs(s.req.MemoryBytes), s.unknown, s.pods, "GiB", source),
 			CPUUsage:       usage(s.cpu, s.cpuN, s.pods, "cores"),
 			MemoryUsage:    usage(s.mem/terms.GiB, s.memN, s.pods, "GiB")}
 		out = append(out, a)
@@ -110,6 +118,17 @@ func Accounts(pods []MeshPod, source string) []Account {
 		return out[i].Sidecar < out[j].Sidecar
 	})
 	return out
+}
+
+func requested(v float64, unknown, pods int, unit, source string) terms.Figure {
+	if unknown == pods {
+		return terms.Missing(unit, "no series says what these pods request (kube_pod_container_resource_requests)")
+	}
+	f := terms.Known(v, unit, source)
+	if unknown > 0 {
+		f.LeftOut = append(f.LeftOut, fmt.Sprintf("%d of %d pods whose requests no series says", unknown, pods))
+	}
+	return f
 }
 
 func usage(v float64, measured, pods int, unit string) terms.Figure {

@@ -12,9 +12,6 @@ import (
 	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 )
 
-// MaxObject keeps stored objects well below the 1 MiB that a ConfigMap may hold.
-const MaxObject = 900 << 10
-
 // Baseline freezes what stood before and what was promised. Its hash covers everything in it, so that a promise cannot be
 // edited after the fact without notice.
 type Baseline struct {
@@ -32,10 +29,14 @@ type Baseline struct {
 	Prices  []PriceUse        `json:"prices,omitempty"`
 	Nodes   int               `json:"nodes"`
 	// NodePrice is the mean price of a node per hour, 0 when not known.
-	NodePrice  float64              `json:"nodePricePerHour"`
-	Currency   string               `json:"currency,omitempty"`
-	Accounts   []Account            `json:"accounts"`
-	Sidecars   ProxyState           `json:"sidecars"`
+	NodePrice float64    `json:"nodePricePerHour"`
+	Currency  string     `json:"currency,omitempty"`
+	Accounts  []Account  `json:"accounts"`
+	Sidecars  ProxyState `json:"sidecars"`
+	// Proxied are the workloads with sidecars; Machines the nodes by type, MeanNodes their mean number over the window (0 where only an instant is known).
+	Proxied    []Proxied            `json:"proxied,omitempty"`
+	Machines   []Machines           `json:"machines,omitempty"`
+	MeanNodes  float64              `json:"meanNodes,omitempty"`
 	EdgeRPS    float64              `json:"edgeRequestsPerSecond"`
 	Promised   Forecast             `json:"promised"`
 	Edge       []latency.EdgeSeries `json:"edge,omitempty"`
@@ -43,26 +44,13 @@ type Baseline struct {
 	Commitment Commitment           `json:"commitment"`
 }
 
-// Freeze completes a baseline: it drops the edge series of the least busy namespaces until the document fits a ConfigMap, names
-// them, and hashes.
+// Freeze completes a baseline: it orders the edge series by traffic and hashes. Nothing is left out: it is a file, and a namespace that is missing in it cannot be judged later.
 func (b Baseline) Freeze() (Baseline, error) {
 	b.APIVersion, b.Kind, b.Hash = APIVersion, BaselineKind, ""
 	b.Edge = append([]latency.EdgeSeries(nil), b.Edge...)
 	sort.SliceStable(b.Edge, func(i, j int) bool {
 		return latency.Median(latency.Values(b.Edge[i].RPS)) > latency.Median(latency.Values(b.Edge[j].RPS))
 	})
-	for {
-		raw, err := json.Marshal(b)
-		if err != nil {
-			return b, fmt.Errorf("write baseline: %w", err)
-		}
-		if len(raw) <= MaxObject || len(b.Edge) == 0 {
-			break
-		}
-		last := len(b.Edge) - 1
-		b.LeftOut = append(b.LeftOut, "edge series of namespace "+b.Edge[last].Namespace+" (size)")
-		b.Edge = b.Edge[:last]
-	}
 	h, err := b.hash()
 	if err != nil {
 		return b, err

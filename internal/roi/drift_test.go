@@ -30,7 +30,7 @@ func TestWhatGotWorseIsDrift(t *testing.T) {
 	} {
 		rng := rand.New(rand.NewPCG(3, 4))
 		b := Baseline{At: start, Accounts: Accounts(used(10), "test")}
-		edge := moved(rng, c.shift)
+		edge := movedHalfway(rng, c.shift)
 		if c.errors > 0 {
 			for i := range edge[0].Errors {
 				if edge[0].Errors[i].T > edge[0].EnrolledAt.Unix() {
@@ -49,8 +49,8 @@ func TestWhatGotWorseIsDrift(t *testing.T) {
 	}
 }
 
-// moved is a namespace that changed mode after 200 of 400 hours, its latency by shift, and two that did not.
-func moved(rng *rand.Rand, shift float64) []latency.EdgeSeries {
+// movedHalfway is a namespace that changed mode after 200 of 400 hours, its latency by shift, and two that did not.
+func movedHalfway(rng *rand.Rand, shift float64) []latency.EdgeSeries {
 	const n, at = 400, 200
 	out := []latency.EdgeSeries{{Namespace: "moved", P99: hourly(roitest.Hours(rng, n, 40, 2, 0, at, shift)), RPS: hourly(roitest.Flat(n, 100)),
 		Errors: hourly(roitest.Flat(n, 0.001)), EnrolledAt: start.Add(at * time.Hour)}}

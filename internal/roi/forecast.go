@@ -2,7 +2,6 @@ package roi
 
 import (
 	"fmt"
-	"sort"
 	"time"
 
 	"github.com/sidestep-mesh/sidestep/internal/object"
@@ -36,6 +35,8 @@ type Input struct {
 	Prices Prices
 	// EngineeringCost is what the migration costs, in the currency of the prices; 0 means not stated.
 	EngineeringCost float64
+	// CostCurrency is that of the engineering cost; empty for that of the prices.
+	CostCurrency string
 	// Keeps are workloads that stay in their sidecar, with the features that hold them there.
 	Keeps []Keep
 	// Waves are the names of a plan's waves, in order; Pod.Wave and WaypointPlan.Wave refer to them. Empty without a plan.
@@ -82,32 +83,20 @@ type Forecast struct {
 	Causes      []string              `json:"causes,omitempty"`
 	Prices      []PriceUse            `json:"prices,omitempty"`
 	Gaps        []terms.Gap           `json:"gaps,omitempty"`
+	waiting     int                   // of Leaving: pods that no node has room for
 	Steps       []terms.Step          `json:"steps,omitempty"`
-}
-
-// NodeForecast is both node simulations and what they mean.
-type NodeForecast struct {
-	Now           int               `json:"now"`
-	ReplaceBefore packing.Packing   `json:"replaceBefore"`
-	ReplaceAfter  packing.Packing   `json:"replaceAfter"`
-	DrainBefore   packing.Draining  `json:"drainBefore"`
-	DrainAfter    packing.Draining  `json:"drainAfter"`
-	Removable     int               `json:"removable"`    // replace: before minus after
-	Drained       int               `json:"drained"`      // drain: after minus before
-	PackingAlone  int               `json:"packingAlone"` // now minus replaceBefore: slack that is there without the change
-	BreakEven     packing.BreakEven `json:"breakEven"`
-	Headroom      packing.Headroom  `json:"headroom"`
 }
 
 // Make makes a forecast. It always gives one: what cannot be known is listed in Gaps and named at the figure.
 func Make(in Input) Forecast {
 	f := Forecast{APIVersion: APIVersion, Kind: ForecastKind, At: in.At, WindowStart: in.WindowStart, Gaps: in.Gaps}
 	f.Accounts = Accounts(in.MeshPods, in.Source)
+	in.Cluster.Hourly = in.Prices.Hourly(in.Cluster)
 	leaving, freed, used := f.sidecars(in)
-	added, addedNote := f.added(in)
-	f.Ladder = append(f.Ladder, f.requestsRung(in, freed, added, addedNote), f.usageRung(in, used, leaving))
+	f.Ladder = append(f.Ladder, f.requestsRung(in, freed, f.added(in)), f.usageRung(in, used, leaving))
 	f.simulate(in)
 	f.Ladder = append(f.Ladder, f.nodesRung(), goneRung(), f.moneyRung(in))
+	f.today(in)
 	f.Groups = groupsOf(in)
 	f.Waves = f.wavesOf(in)
 	f.Costly = costly(in)
@@ -117,62 +106,110 @@ func Make(in Input) Forecast {
 	return f
 }
 
+// usedSum is measured usage of the sidecars that leave; l4 and l7 are the CPU of those without and with a waypoint afterwards.
 type usedSum struct {
-	cpu, mem   float64
-	cpuN, memN int
+	cpu, mem, l4, l7 float64
+	cpuN, memN       int
 }
 
-// sidecars counts who leaves and what their sidecars request and use.
+// sidecars counts who leaves and what their sidecars request and use. A pod that waits for a node holds nothing, so it frees nothing.
 func (f *Forecast) sidecars(in Input) (leaving int, freed terms.Resources, used usedSum) {
-	workload := map[string]string{}
+	pods := map[string]terms.Pod{}
 	for _, p := range in.Cluster.Pods {
-		workload[p.Object.Namespace+"/"+p.Object.Name] = p.Workload
+		pods[p.Object.Namespace+"/"+p.Object.Name] = p
 	}
 	for _, m := range in.MeshPods {
 		if m.Role != terms.Application {
 			continue
 		}
-		if !in.Change.Leaves[workload[m.Key()]] {
+		p, known := pods[m.Key()]
+		if !known || !in.Change.Takes(p) {
 			f.Staying++
 			continue
 		}
 		f.Leaving++
+		if p.Waiting() {
+			f.waiting++
+			continue
+		}
 		freed = freed.Plus(m.Requests)
 		u := m.Use.clean()
 		if u.HasCPU {
 			used.cpu, used.cpuN = used.cpu+u.CPU, used.cpuN+1
+			if in.Change.L7[p.Workload] {
+				used.l7 += u.CPU
+			} else {
+				used.l4 += u.CPU
+			}
 		}
 		if u.HasMemory {
 			used.mem, used.memN = used.mem+u.Memory, used.memN+1
 		}
 	}
-	f.Steps = append(f.Steps, terms.Stepf("sidecar requests freed", "sum over %d pods that leave = %d millicores, %s GiB",
-		f.Leaving, freed.CPUMilli, terms.Number(terms.GiBs(freed.MemoryBytes))))
+	f.Steps = append(f.Steps, terms.Stepf("sidecar requests freed", "sum over %d pods that leave and run = %d millicores, %s GiB",
+		f.Leaving-f.waiting, freed.CPUMilli, terms.Number(terms.GiBs(freed.MemoryBytes))))
 	return f.Leaving, freed, used
 }
 
-// added is what the change asks for in return: DaemonSets on nodes that lack them, and waypoints.
-func (f *Forecast) added(in Input) (terms.Resources, string) {
-	r, z, cni := daemonRequests(in.Cluster, in.Change)
-	replicas := 0
-	for _, w := range in.Change.Waypoints {
-		replicas += w.Replicas
-		r = r.Plus(w.Each.Times(int64(w.Replicas)))
-	}
-	note := fmt.Sprintf("ztunnel on %d nodes (%s), istio-cni on %d (%s), %d waypoint replicas", z, in.Change.Ztunnel, cni, in.Change.CNI, replicas)
-	f.Steps = append(f.Steps, terms.Stepf("requests added", "%s = %s", note, r))
-	return r, note
+// addition is what a change asks for in return.
+type addition struct {
+	sum  terms.Resources
+	note string
+	// spread is how many millicores more the waypoints may need, where the usage of what they replace is not known.
+	spread int64
 }
 
-func (f *Forecast) requestsRung(in Input, freed, added terms.Resources, note string) Rung {
-	net := freed.Minus(added)
-	leftOut := []string{"changes in istiod's own requests"}
-	if !in.HasObjects {
-		leftOut = append(leftOut, "ztunnel and istio-cni per node: nodes are not known without the Kubernetes API")
+// added is what the change asks for in return: DaemonSets on nodes that lack them, waypoints, and pods of autoscalers that counted the sidecar.
+func (f *Forecast) added(in Input) addition {
+	var a addition
+	sum, z, cni := packing.Daemons(in.Cluster, in.Change)
+	a.sum = sum
+	replicas, more := 0, 0
+	for _, w := range in.Change.Waypoints {
+		replicas += w.Replicas
+		all := w.Each.Times(int64(w.Replicas))
+		a.sum = a.sum.Plus(all)
+		a.spread += max(0, w.MostCPU-all.CPUMilli)
 	}
-	return Rung{1, "requests freed", "what the scheduler no longer reserves; no node is gone and nothing is saved yet", []terms.Line{
-		{Name: "CPU", Figure: terms.Known(terms.Cores(net.CPUMilli), "cores", in.Source+": sidecars "+terms.Number(terms.Cores(freed.CPUMilli))+" less "+note, leftOut...)},
-		{Name: "memory", Figure: terms.Known(terms.GiBs(net.MemoryBytes), "GiB", in.Source+": sidecars "+terms.Number(terms.GiBs(freed.MemoryBytes))+" less "+note, leftOut...)},
+	if len(in.Change.More) > 0 {
+		seen := map[string]bool{}
+		for _, p := range in.Cluster.Pods {
+			if n := in.Change.More[p.Workload]; n > 0 && !seen[p.Workload] && !p.Finished() {
+				seen[p.Workload] = true
+				more += n
+				a.sum = a.sum.Plus(in.Change.After(p).Times(int64(n)))
+			}
+		}
+	}
+	a.note = fmt.Sprintf("ztunnel on %d nodes (%s), istio-cni on %d (%s), %d waypoint replicas", z, in.Change.Ztunnel, cni, in.Change.CNI, replicas)
+	if more > 0 {
+		a.note += fmt.Sprintf(", %d more pods of horizontal autoscalers whose utilisation counted the sidecar's request", more)
+	}
+	f.Steps = append(f.Steps, terms.Stepf("requests added", "%s = %s", a.note, a.sum))
+	return a
+}
+
+func (f *Forecast) requestsRung(in Input, freed terms.Resources, add addition) Rung {
+	const means = "what the scheduler no longer reserves; no node is gone and nothing is saved yet"
+	if !in.HasObjects {
+		why := "what could leave its sidecar is not known without the cluster's objects"
+		return Rung{1, "requests freed", means, []terms.Line{{Name: "CPU", Figure: terms.Missing("cores", why)}, {Name: "memory", Figure: terms.Missing("GiB", why)}}}
+	}
+	net := freed.Minus(add.sum)
+	leftOut := []string{"changes in istiod's own requests"}
+	if len(in.Cluster.Nodes) == 0 && f.Leaving > 0 {
+		leftOut = append(leftOut, fmt.Sprintf("ztunnel (%s) and istio-cni (%s) on every node: the input has no nodes", in.Change.Ztunnel, in.Change.CNI))
+	}
+	if f.waiting > 0 {
+		leftOut = append(leftOut, fmt.Sprintf("%d pods that wait for a node: their sidecars hold nothing yet", f.waiting))
+	}
+	cpu := terms.Known(terms.Cores(net.CPUMilli), "cores", in.Source+": sidecars "+terms.Number(terms.Cores(freed.CPUMilli))+" less "+add.note, leftOut...)
+	if add.spread > 0 {
+		cpu = cpu.Between(terms.Cores(net.CPUMilli-add.spread), terms.Cores(net.CPUMilli))
+	}
+	return Rung{1, "requests freed", means, []terms.Line{
+		{Name: "CPU", Figure: cpu},
+		{Name: "memory", Figure: terms.Known(terms.GiBs(net.MemoryBytes), "GiB", in.Source+": sidecars "+terms.Number(terms.GiBs(freed.MemoryBytes))+" less "+add.note, leftOut...)},
 	}}
 }
 
@@ -186,10 +223,12 @@ const (
 func (f *Forecast) usageRung(in Input, used usedSum, leaving int) Rung {
 	r := Rung{2, "usage freed", "what the sidecars that leave really use; what ztunnel and waypoints will use instead is measured only once they carry the traffic", nil}
 	line := func(name string, v float64, n int, unit string) terms.Line {
-		if leaving == 0 {
+		switch {
+		case !in.HasObjects:
+			return terms.Line{Name: name, Figure: terms.Missing(unit, "what could leave its sidecar is not known without the cluster's objects")}
+		case leaving == 0:
 			return terms.Line{Name: name, Figure: terms.Known(0, unit, "nothing leaves")}
-		}
-		if n == 0 {
+		case n == 0:
 			return terms.Line{Name: name, Figure: terms.Missing(unit, "no usage series for the pods that leave")}
 		}
 		fig := terms.Known(v, unit, "cAdvisor, mean over the window, sidecars that leave", "usage of ztunnel and waypoints")
@@ -201,117 +240,16 @@ func (f *Forecast) usageRung(in Input, used usedSum, leaving int) Rung {
 	r.Lines = append(r.Lines, line("CPU of leaving sidecars", used.cpu, used.cpuN, "cores"),
 		line("memory of leaving sidecars", used.mem/terms.GiB, used.memN, "GiB"))
 	if used.cpuN > 0 && leaving > 0 {
-		l7 := 0
-		for w := range in.Change.L7 {
-			if in.Change.Leaves[w] {
-				l7++
-			}
-		}
-		share, _ := terms.Ratio(float64(l7), float64(len(in.Change.Leaves)))
-		prior := (1-share)*priorL4 + share*priorL7
-		net := used.cpu * (1 - prior)
+		net := used.l4*(1-priorL4) + used.l7*(1-priorL7)
 		f.Steps = append(f.Steps, terms.Stepf("net CPU by the published prior",
-			"%s cores x (1 - (%.2f x %.3f + %.2f x %.3f)) = %s; Istio 1.24 performance page, per hop", terms.Number(used.cpu), 1-share, priorL4, share, priorL7, terms.Number(net)))
+			"%s cores at L4 x (1 - %.3f) + %s cores behind a waypoint x (1 - %.3f) = %s; Istio 1.24 performance page, per hop", terms.Number(used.l4), priorL4, terms.Number(used.l7), priorL7, terms.Number(net)))
 		r.Lines = append(r.Lines, terms.Line{Name: "net CPU, prior from published figures (not a measurement)",
 			Figure: terms.Known(net, "cores", "Istio performance page 1.24", "differences of your traffic from the benchmark's").Between(used.cpu*(1-priorL7), used.cpu*(1-priorL4))})
 	}
 	return r
 }
 
-// simulate packs before and after.
-func (f *Forecast) simulate(in Input) {
-	if !in.HasObjects || len(in.Cluster.Nodes) == 0 {
-		return
-	}
-	n := &NodeForecast{Now: len(in.Cluster.Nodes),
-		ReplaceBefore: packing.Replace(in.Cluster, terms.Change{}), ReplaceAfter: packing.Replace(in.Cluster, in.Change),
-		DrainBefore: packing.Drain(in.Cluster, terms.Change{}), DrainAfter: packing.Drain(in.Cluster, in.Change),
-		Headroom: packing.MorePods(in.Cluster, in.Change)}
-	n.Removable = n.ReplaceBefore.Nodes - n.ReplaceAfter.Nodes
-	n.Drained = len(n.DrainAfter.Removed) - len(n.DrainBefore.Removed)
-	n.PackingAlone = n.Now - n.ReplaceBefore.Nodes
-	var sidecars []terms.Resources
-	for _, p := range in.Cluster.Pods {
-		if !p.Finished() && p.Sidecar != terms.NoSidecar && in.Change.Leaves[p.Workload] {
-			sidecars = append(sidecars, terms.SidecarRequests(p))
-		}
-	}
-	if len(sidecars) > 0 {
-		n.BreakEven = packing.BreakEvenPods(in.Change.Ztunnel.Plus(in.Change.CNI), packing.Median(sidecars))
-		if q, ok := terms.Ratio(float64(len(sidecars)), float64(n.Now)); ok {
-			n.BreakEven.Now = terms.Tidy(q)
-		}
-		f.Steps = append(f.Steps, terms.Stepf("break-even pods per node", "CPU ceil(%d/%d) = %d, memory ceil(%s/%s Mi) = %d",
-			in.Change.Ztunnel.Plus(in.Change.CNI).CPUMilli, packing.Median(sidecars).CPUMilli, n.BreakEven.CPU,
-			terms.Number(float64(in.Change.Ztunnel.Plus(in.Change.CNI).MemoryBytes)/(1<<20)), terms.Number(float64(packing.Median(sidecars).MemoryBytes)/(1<<20)), n.BreakEven.Memory))
-	}
-	f.Steps = append(f.Steps,
-		terms.Stepf("nodes, replace", "all pods packed afresh per node group: %d before, %d after; %d - %d = %d", n.ReplaceBefore.Nodes, n.ReplaceAfter.Nodes,
-			n.ReplaceBefore.Nodes, n.ReplaceAfter.Nodes, n.Removable),
-		terms.Stepf("nodes, drain", "nodes below 50%% whose pods fit elsewhere: %d before, %d after; %d - %d = %d", len(n.DrainBefore.Removed), len(n.DrainAfter.Removed),
-			len(n.DrainAfter.Removed), len(n.DrainBefore.Removed), n.Drained))
-	f.Nodes = n
-}
-
-const simulationLeavesOut = "preferred (soft) rules, priorities, HPA reactions, pods that could move to nodes of another group"
-
-func (f *Forecast) nodesRung() Rung {
-	r := Rung{3, "nodes removable", "simulated: how many nodes fewer the same pods need; an autoscaler still has to remove them", nil}
-	if f.Nodes == nil {
-		why := "pods and nodes are needed: give a kubeconfig, -f with a snapshot, or files"
-		r.Lines = []terms.Line{{Name: "replace", Figure: terms.Missing("nodes", why)}, {Name: "drain", Figure: terms.Missing("nodes", why)}}
-		return r
-	}
-	n := f.Nodes
-	rep := terms.Known(float64(n.Removable), "nodes", fmt.Sprintf("simulation: all pods packed afresh, %d nodes before and %d after; binding: %s",
-		n.ReplaceBefore.Nodes, n.ReplaceAfter.Nodes, n.ReplaceAfter.Binding), simulationLeavesOut)
-	if f.Leaving > 0 { // equally good orders of packing differ by a node or two
-		rep = rep.Between(float64(n.ReplaceBefore.Low-n.ReplaceAfter.High), float64(n.ReplaceBefore.High-n.ReplaceAfter.Low))
-	}
-	if n.ReplaceAfter.Pending > 0 {
-		rep.LeftOut = append(rep.LeftOut, fmt.Sprintf("%d pods without a node", n.ReplaceAfter.Pending))
-	}
-	if u := len(n.ReplaceAfter.Unplaced); u > 0 {
-		rep.LeftOut = append(rep.LeftOut, fmt.Sprintf("%d pods that no new node could take; their nodes are kept", u))
-	}
-	dr := terms.Known(float64(n.Drained), "nodes", fmt.Sprintf("simulation: cluster-autoscaler's rule where pods run now, %d removable before and %d after, %d blocked",
-		len(n.DrainBefore.Removed), len(n.DrainAfter.Removed), len(n.DrainAfter.Blocked)), simulationLeavesOut)
-	if v := n.ReplaceAfter.VolumesUnknown; v > 0 {
-		left := fmt.Sprintf("where the volumes of %d pods can be used: they are kept in their zone", v)
-		rep.LeftOut, dr.LeftOut = append(rep.LeftOut, left), append(dr.LeftOut, left)
-	}
-	r.Lines = []terms.Line{{Name: "replace", Figure: rep}, {Name: "drain", Figure: dr},
-		{Name: "not due to the change: slack that packing afresh would find today", Figure: terms.Known(float64(n.PackingAlone), "nodes", "simulation")}}
-	return r
-}
-
 func goneRung() Rung {
 	return Rung{4, "nodes gone", "counted, not simulated", []terms.Line{
 		{Name: "nodes", Figure: terms.Missing("nodes", "only sidestep roi report can say, after the change and against a baseline")}}}
-}
-
-// causes says why a return is not positive.
-func (f *Forecast) causes(in Input) []string {
-	var out []string
-	if f.Leaving == 0 {
-		return []string{"nothing leaves its sidecar: there is nothing to gain"}
-	}
-	if n := f.Nodes; n != nil {
-		replicas := 0
-		for _, w := range in.Change.Waypoints {
-			replicas += w.Replicas
-		}
-		if n.Removable <= 0 {
-			if n.BreakEven.Now < float64(max(n.BreakEven.CPU, n.BreakEven.Memory)) {
-				out = append(out, fmt.Sprintf("%s pods per node leave their sidecar; ambient breaks even at %d for CPU and %d for memory",
-					terms.Number(n.BreakEven.Now), n.BreakEven.CPU, n.BreakEven.Memory))
-			}
-			if replicas > 0 {
-				out = append(out, fmt.Sprintf("%d waypoint replicas take part of what is freed", replicas))
-			}
-			out = append(out, "the number of nodes is bound by "+n.ReplaceAfter.Binding+", which the change does not relieve enough to empty a node")
-		}
-	}
-	sort.Strings(out)
-	return out
 }

@@ -37,7 +37,7 @@ func groupsOf(in Input) []GroupROI {
 			continue
 		}
 		g := get(p.Wave, p.Object.Namespace)
-		if in.Change.Leaves[p.Workload] {
+		if in.Change.Takes(p) {
 			g.Leaving++
 			g.Freed = g.Freed.Plus(terms.SidecarRequests(p))
 		} else {

@@ -5,7 +5,6 @@ import (
 	"sort"
 	"time"
 
-	"github.com/sidestep-mesh/sidestep/internal/roi/packing"
 	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 )
 
@@ -14,7 +13,10 @@ type Money struct {
 	Currency string `json:"currency,omitempty"`
 	// FleetPerMonth is what all priced nodes cost now.
 	FleetPerMonth terms.Figure `json:"fleetPerMonth"`
-	// PerMonth is what the removable nodes cost; Low is the drain simulation, High the replace one, as they come.
+	// SidecarsPerMonth is the share of it that sidecars hold today, SidecarShare that share.
+	SidecarsPerMonth terms.Figure `json:"sidecarsPerMonth"`
+	SidecarShare     terms.Figure `json:"sidecarShare"`
+	// PerMonth is what the nodes cost that go by the rule of this cluster.
 	PerMonth terms.Figure `json:"worthPerMonth"`
 	// Committed says what a commitment does to it.
 	Committed string `json:"commitment,omitempty"`
@@ -59,6 +61,9 @@ func (f *Forecast) money(in Input) {
 	case !ok:
 		f.Money.FleetPerMonth = terms.Missing(unit, "no node has a price")
 		f.Money.PerMonth = terms.Missing(unit, "no node has a price: give --node-price, --prices CSV, or install OpenCost")
+	case allPerPod(f.Nodes.Scaling.Rules, f.Nodes.Now):
+		f.Money.FleetPerMonth = terms.Missing(unit, "pods are billed by their requests, and no price of a requested core is known")
+		f.Money.PerMonth = f.Money.FleetPerMonth
 	default:
 		f.Money.FleetPerMonth = terms.Known(fleet.PerHour*HoursPerMonth, unit, fmt.Sprintf("%d priced nodes x %d h", fleet.nodes, HoursPerMonth), reasons...)
 		f.worth(in, fleet, mean, reasons)
@@ -66,77 +71,50 @@ func (f *Forecast) money(in Input) {
 	f.payback(in, unit)
 }
 
-// worth prices removable nodes group by group where all nodes of a group bear one price, by the mean otherwise.
+// worth prices what the cluster's rule removes.
 func (f *Forecast) worth(in Input, fleet Fleet, mean float64, leftOut []string) {
 	unit := unitOf(fleet.Currency)
-	perHour := f.replaceWorth(in)
-	drained := float64(f.Nodes.Drained) * mean
+	o := f.Nodes.perHour
+	if f.Nodes.Expected.Value == nil {
+		f.Money.PerMonth = terms.Missing(unit, f.Nodes.Expected.Missing)
+		return
+	}
 	if c := in.Prices.Commitment; c.Nodes > 0 {
-		perHour, drained = f.committed(in, c, mean)
-	}
-	f.Money.PerMonth = terms.Known(perHour*HoursPerMonth, unit, "nodes of rung 3 x their price x 730 h; range from drain to replace", leftOut...).
-		Between(drained*HoursPerMonth, perHour*HoursPerMonth)
-	f.Steps = append(f.Steps, terms.Stepf("worth per month", "%s per hour x %d h = %s %s", terms.Number(perHour), HoursPerMonth, terms.Number(perHour*HoursPerMonth), unit))
-}
-
-// replaceWorth prices the difference of the two packings and says how.
-func (f *Forecast) replaceWorth(in Input) float64 {
-	return packingWorth(in, f.Money.Currency, f.Nodes.ReplaceBefore, f.Nodes.ReplaceAfter, func(group string, fewer int, price float64) {
-		f.Steps = append(f.Steps, terms.Stepf("group "+group, "%d nodes fewer x %s per hour", fewer, terms.Number(price)))
-	})
-}
-
-// packingWorth prices the difference of two packings per hour, group by group; a group without a price in this currency counts as nothing (the
-// forecast names it). tell, if there is one, hears of every group that changes.
-func packingWorth(in Input, currency string, before, after packing.Packing, tell func(group string, fewer int, price float64)) float64 {
-	groups, of := packing.NodeGroups(in.Cluster)
-	sum := make([]float64, len(groups))
-	count := make([]float64, len(groups))
-	for _, n := range in.Cluster.Nodes {
-		p, err := in.Prices.Of(n.Name, groups[of[n.Name]].InstanceType, spotNode(n.Labels))
-		if err == nil && p.Currency == currency {
-			sum[of[n.Name]] += p.PerHour
-			count[of[n.Name]]++
-		}
-	}
-	total := 0.0
-	for i := range groups {
-		fewer := before.ByGroup[i].Nodes - after.ByGroup[i].Nodes
-		price, ok := terms.Ratio(sum[i], count[i])
-		if !ok {
-			continue
-		}
-		total += float64(fewer) * price
-		if fewer != 0 && tell != nil {
-			tell(groups[i].Name, fewer, price)
-		}
-	}
-	return total
-}
-
-// committed counts only nodes that leave the bill: what is paid for anyway saves nothing.
-func (f *Forecast) committed(in Input, c Commitment, mean float64) (replace, drain float64) {
-	n := f.Nodes
-	replace = c.saved(n.ReplaceBefore.Nodes, n.ReplaceAfter.Nodes, in.At, mean)
-	drain = c.saved(n.Now-len(n.DrainBefore.Removed), n.Now-len(n.DrainAfter.Removed), in.At, mean)
-	if in.At.Before(c.Until) {
-		f.Money.Committed = fmt.Sprintf("%d nodes are committed: freed nodes below that number save nothing until %s", c.Nodes, c.Until.Format(time.DateOnly))
-	} else {
+		saved := func(nodes int) float64 { return c.saved(f.Nodes.Now, f.Nodes.Now-nodes, in.At, mean) }
+		o.hour, o.hourLow, o.hourHigh = saved(o.nodes), saved(o.low), saved(o.high)
 		f.Money.Committed = fmt.Sprintf("the commitment of %d nodes ended on %s", c.Nodes, c.Until.Format(time.DateOnly))
+		if in.At.Before(c.Until) {
+			f.Money.Committed = fmt.Sprintf("%d nodes are committed: freed nodes below that number save nothing until %s", c.Nodes, c.Until.Format(time.DateOnly))
+		}
 	}
-	return replace, drain
+	f.Money.PerMonth = terms.Known(o.hour*HoursPerMonth, unit, "nodes that go by the rule of this cluster (rung 3, expected) x their price x 730 h", leftOut...)
+	if f.Leaving > 0 {
+		f.Money.PerMonth = f.Money.PerMonth.Between(o.hourLow*HoursPerMonth, o.hourHigh*HoursPerMonth)
+	}
+	f.Steps = append(f.Steps, terms.Stepf("worth per month", "%s per hour x %d h = %s %s", terms.Number(o.hour), HoursPerMonth, terms.Number(o.hour*HoursPerMonth), unit))
 }
 
 func (f *Forecast) payback(in Input, unit string) {
 	switch {
 	case in.EngineeringCost <= 0:
 		f.Money.PaybackMonths = terms.Missing("months", "no engineering cost was stated (--engineering-cost)")
+	case in.CostCurrency != "" && f.Money.Currency != "" && in.CostCurrency != f.Money.Currency:
+		f.Money.PaybackMonths = terms.Missing("months", fmt.Sprintf("the engineering cost is in %s and the prices of nodes in %s: give --node-price or --prices in %s", in.CostCurrency, f.Money.Currency, in.CostCurrency))
 	case f.Money.PerMonth.Value == nil:
 		f.Money.PaybackMonths = terms.Missing("months", "the monthly worth is not known")
 	case *f.Money.PerMonth.Value <= 0:
 		f.Money.PaybackMonths = terms.Missing("months", "never: the change frees no paid node")
 	default:
 		w := *f.Money.PerMonth.Value
-		f.Money.PaybackMonths = terms.Known(in.EngineeringCost/w, "months", fmt.Sprintf("%s / %s %s", terms.Number(in.EngineeringCost), terms.Number(w), unit))
+		p := terms.Known(in.EngineeringCost/w, "months", fmt.Sprintf("%s / %s %s", terms.Number(in.EngineeringCost), terms.Number(w), unit))
+		if low, high := f.Money.PerMonth.Low, f.Money.PerMonth.High; low != nil && high != nil && *high > 0 {
+			if *low > 0 {
+				p = p.Between(in.EngineeringCost / *high, in.EngineeringCost / *low)
+			} else {
+				p.LeftOut = append(p.LeftOut, fmt.Sprintf("at best %s months, at worst never: the low end of the worth is not above zero", terms.Number(in.EngineeringCost / *high)))
+				p.Unit = "months, at worst never"
+			}
+		}
+		f.Money.PaybackMonths = p
 	}
 }

@@ -1,8 +1,6 @@
 package roi
 
 import (
-	"fmt"
-
 	"github.com/sidestep-mesh/sidestep/internal/roi/packing"
 	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 )
@@ -40,7 +38,7 @@ func (f *Forecast) wavesOf(in Input) []WaveROI {
 		w := WaveROI{Wave: name}
 		prefix := in.Change.Until(in.Cluster, in.Waves[:i+1])
 		for _, p := range in.Cluster.Pods {
-			if !p.Finished() && p.Sidecar != terms.NoSidecar && p.Wave == name && in.Change.Leaves[p.Workload] {
+			if !p.Finished() && p.Wave == name && in.Change.Takes(p) {
 				w.Leaving++
 				w.Freed = w.Freed.Plus(terms.SidecarRequests(p))
 			}
@@ -51,7 +49,7 @@ func (f *Forecast) wavesOf(in Input) []WaveROI {
 			}
 		}
 		if !daemonsPaid && len(prefix.Leaves) > 0 {
-			daemons, _, _ := daemonRequests(in.Cluster, prefix)
+			daemons, _, _ := packing.Daemons(in.Cluster, prefix)
 			w.Added = w.Added.Plus(daemons)
 			daemonsPaid = true
 		}
@@ -72,44 +70,35 @@ func (f *Forecast) nodesSoFar(in Input, prefix terms.Change, w *WaveROI) {
 	if f.Nodes == nil {
 		return
 	}
-	after := f.Nodes.ReplaceAfter
+	n := *f.Nodes
 	if len(prefix.Leaves) != len(in.Change.Leaves) || len(prefix.Waypoints) != len(in.Change.Waypoints) {
-		after = packing.Replace(in.Cluster, prefix)
+		if byHand(n.Scaling.Rules) {
+			n.ReplaceAfter = packing.ReplaceFew(in.Cluster, prefix)
+			n.ReplaceAfter = n.ReplaceAfter.Within(n.Now + waypointSpill(n.ReplaceAfter, n.Now))
+			n.Removable = n.ReplaceBefore.Nodes - n.ReplaceAfter.Nodes
+		} else {
+			n.Scaling = packing.Scale(in.Cluster, prefix, true)
+		}
+		n.perHour = f.outcomeOf(in, &n)
 	}
-	before := f.Nodes.ReplaceBefore
-	w.RemovableSoFar = terms.Known(float64(before.Nodes-after.Nodes), "nodes", fmt.Sprintf("simulation: all pods packed afresh, %d nodes before and %d after", before.Nodes, after.Nodes))
-	if len(prefix.Leaves) > 0 { // equally good orders of packing differ by a node or two
-		w.RemovableSoFar = w.RemovableSoFar.Between(float64(before.Low-after.High), float64(before.High-after.Low))
+	o := n.perHour
+	if n.Expected.Value == nil {
+		w.RemovableSoFar, w.WorthSoFar = n.Expected, terms.Missing(unitOf(f.Money.Currency), n.Expected.Missing)
+		return
+	}
+	w.RemovableSoFar = terms.Known(float64(o.nodes), "nodes", "simulation: "+o.source)
+	if len(prefix.Leaves) > 0 { // equally good orders differ by a node or two
+		w.RemovableSoFar = w.RemovableSoFar.Between(float64(o.low), float64(o.high))
 	}
 	if f.Money.FleetPerMonth.Value == nil {
 		w.WorthSoFar = terms.Missing(unitOf(f.Money.Currency), f.Money.FleetPerMonth.Missing)
 		return
 	}
-	w.WorthSoFar = terms.Known(packingWorth(in, f.Money.Currency, before, after, nil)*HoursPerMonth, unitOf(f.Money.Currency), "removable nodes so far x their price x 730 h")
+	w.WorthSoFar = terms.Known(o.hour*HoursPerMonth, unitOf(f.Money.Currency), "removable nodes so far x their price x 730 h")
 	if c := in.Prices.Commitment; c.Nodes > 0 {
 		mean, _ := in.Prices.Price(in.Cluster).Mean()
-		w.WorthSoFar = terms.Known(c.saved(before.Nodes, after.Nodes, in.At, mean)*HoursPerMonth, unitOf(f.Money.Currency), "nodes off the bill so far x mean price x 730 h")
+		w.WorthSoFar = terms.Known(c.saved(n.Now, n.Now-o.nodes, in.At, mean)*HoursPerMonth, unitOf(f.Money.Currency), "nodes off the bill so far x mean price x 730 h")
 	}
-}
-
-// daemonRequests is what ambient's DaemonSets request on the nodes that lack them, and how many nodes lack ztunnel and istio-cni.
-func daemonRequests(c terms.Cluster, change terms.Change) (sum terms.Resources, ztunnels, cnis int) {
-	if len(change.Leaves) == 0 {
-		return sum, 0, 0
-	}
-	groups, of := packing.NodeGroups(c)
-	for _, n := range c.Nodes {
-		g := groups[of[n.Name]]
-		extra, _ := packing.AmbientExtra(g, change)
-		sum = sum.Plus(extra)
-		if !g.HasZtunnel {
-			ztunnels++
-		}
-		if !g.HasCNI {
-			cnis++
-		}
-	}
-	return sum, ztunnels, cnis
 }
 
 // waveOrder ranks wave names as the plan does; pods in no wave come last.

@@ -2,6 +2,7 @@ package roi
 
 import (
 	"fmt"
+	"github.com/sidestep-mesh/sidestep/internal/roi/packing"
 	"strings"
 	"testing"
 
@@ -60,7 +61,7 @@ func TestTheFirstWavePaysForTheDaemonSets(t *testing.T) {
 	in := input(c, roitest.LeaveAll(c), 1)
 	in.Waves = inWaves(c, 12) // one workload a wave, one pod a node: below break-even
 	waves := Make(in).Waves
-	daemons, _, _ := daemonRequests(c, in.Change)
+	daemons, _, _ := packing.Daemons(c, in.Change)
 	if w := waves[0]; w.Added != daemons || w.Net.CPUMilli >= 0 || !strings.Contains(w.Advice, "do not stop after this wave") {
 		t.Errorf("first wave: %+v", w)
 	}

@@ -114,12 +114,16 @@ func Zones(in ZoneInput) ZoneLedger {
 		}
 		return l.Namespaces[i].Namespace < l.Namespaces[j].Namespace
 	})
-	if in.PerGB <= 0 {
-		l.Price = terms.Missing(unitOf(in.Currency), "no price per GB (--zone-price)")
+	if in.PerGB < 0 {
+		l.Price = terms.Missing(unitOf(in.Currency), "the nodes name no cloud whose list price is known: give --zone-price")
 		l.Avoidable = l.Price
 		return l
 	}
 	l.Price = terms.Known(gb(total)*in.PerGB, unitOf(in.Currency), fmt.Sprintf("%s GB x %s (%s)", terms.Number(gb(total)), terms.Number(in.PerGB), in.Source), "the waypoint's extra hop before it exists")
+	if len(in.Measured) > 0 && len(in.Pods) == 0 {
+		l.Avoidable = terms.Missing(unitOf(in.Currency), "in which zones the pods run is not known")
+		return l
+	}
 	l.Avoidable = terms.Known(gb(could)*in.PerGB, unitOf(in.Currency), "upper bound: trafficDistribution on every service whose callers have an endpoint in their zone; sidecars honour it too")
 	return l
 }

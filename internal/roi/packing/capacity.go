@@ -51,7 +51,7 @@ func MorePods(c terms.Cluster, change terms.Change) Headroom {
 		}
 		r := terms.Requests(p.Object)
 		a := r
-		if p.Sidecar != terms.NoSidecar && change.Leaves[p.Workload] {
+		if change.Takes(p) {
 			a = terms.RequestsWithoutSidecar(p.Object)
 			with, less = append(with, r), append(less, a)
 		}
@@ -63,14 +63,14 @@ func MorePods(c terms.Cluster, change terms.Change) Headroom {
 		return Headroom{}
 	}
 	shape, shapeAfter := Median(with), Median(less)
-	groups, of := NodeGroups(c)
+	extraOn := newAmbient(c, change)
 	h := Headroom{Shape: shapeAfter}
 	for _, n := range c.Nodes {
 		a := allocatable(n)
 		if n.Spec.Unschedulable || tainted(n) {
 			continue
 		}
-		extra, extraPods := AmbientExtra(groups[of[n.Name]], change)
+		extra, extraPods := extraOn.on(n)
 		left := maxPods(n) - slots[n.Name]
 		h.Before += fitCount(a.Minus(used[n.Name]), shape, left)
 		h.After += fitCount(a.Minus(usedAfter[n.Name]).Minus(extra), shapeAfter, left-extraPods)

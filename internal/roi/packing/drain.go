@@ -8,6 +8,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
 // UtilizationThreshold is cluster-autoscaler's default --scale-down-utilization-threshold.
@@ -29,35 +30,55 @@ type Draining struct {
 	Above int `json:"above"`
 }
 
-// Drain applies cluster-autoscaler's rule where pods run now: a node goes if its requests are below half of what it can allocate
-// (the larger of CPU and memory, DaemonSets included) and every pod on it may be evicted and fits elsewhere.
-// Other nodes keep their pods. Nodes are tried from the emptiest on, again after each removal.
+// Drain lets what scales the nodes remove them where pods run now. cluster-autoscaler takes a node whose requests are below half of what it can
+// allocate (the larger of CPU and memory, DaemonSets included); Karpenter any whose pods fit elsewhere. Every pod on it must be allowed to go and fit on a
+// node that stays. Nodes are tried from the emptiest on, again after each removal. Nodes that nothing scales stay.
 func Drain(c terms.Cluster, change terms.Change) Draining {
-	groups, of := NodeGroups(c)
-	p, items, _ := prepare(c, change, groups, of)
-	bins := map[string]*bin{}
-	daemons := map[string]terms.Resources{}
+	s := newSettled(c, change)
+	return newDrainer(c, s.p, s.nodes, s.bins).run()
+}
+
+// settled is a cluster with its pods where they run.
+type settled struct {
+	p     *packer
+	items []*item
+	nodes []*corev1.Node
+	bins  map[string]*bin
+}
+
+// newSettled puts every pod on its node, as large as it is after the change, and planned waypoints wherever they fit.
+func newSettled(c terms.Cluster, change terms.Change) settled {
+	p, items, _ := prepare(c, change)
+	g := p.grouping
+	s := settled{p: p, items: items, bins: map[string]*bin{}}
+	daemons := map[string]room{}
 	daemonPods := map[string]int{}
 	for _, pod := range c.Pods {
-		if perNode(pod.Object) && !pod.Finished() {
-			daemons[pod.Object.Spec.NodeName] = daemons[pod.Object.Spec.NodeName].Plus(terms.Requests(pod.Object))
-			daemonPods[pod.Object.Spec.NodeName]++
+		if node := pod.Object.Spec.NodeName; perNode(pod.Object) && !pod.Finished() && node != "" {
+			r, old := g.scarce.ofPod(pod, change), daemons[node]
+			daemons[node] = room{old.Plus(r.Resources), plus(old.more, r.more)}
+			daemonPods[node]++
 		}
 	}
-	nodes := append([]*corev1.Node(nil), c.Nodes...)
-	sort.Slice(nodes, func(i, j int) bool { return nodes[i].Name < nodes[j].Name })
-	for _, n := range nodes {
-		g := of[n.Name]
-		extra, extraPods := AmbientExtra(groups[g], change)
-		b := &bin{group: g, host: n.Name, labels: n.Labels, zones: p.zoneBit[n.Labels[corev1.LabelTopologyZone]],
-			free:  allocatable(n).Minus(daemons[n.Name]).Minus(extra),
-			slots: maxPods(n) - daemonPods[n.Name] - extraPods}
-		bins[n.Name] = b
+	s.nodes = append([]*corev1.Node(nil), c.Nodes...)
+	sort.Slice(s.nodes, func(i, j int) bool { return s.nodes[i].Name < s.nodes[j].Name })
+	extraOn := newAmbient(c, change)
+	for _, n := range s.nodes {
+		extra, extraPods := extraOn.on(n)
+		whole := g.scarce.of(n.Status.Allocatable, true).minus(daemons[n.Name])
+		whole.Resources = whole.Minus(extra)
+		b := &bin{group: g.of[n.Name], kind: g.kindOf[n.Name], host: n.Name, labels: n.Labels, zones: p.zoneBit[n.Labels[corev1.LabelTopologyZone]],
+			free: whole.minus(room{}), whole: whole, slots: maxPods(n) - daemonPods[n.Name] - extraPods}
+		s.bins[n.Name] = b
 		p.bins = append(p.bins, b)
 	}
 	for _, it := range items {
-		if b := bins[it.node]; b != nil {
+		if b := s.bins[it.node]; b != nil {
 			p.commit(it, b, b.zones)
+		}
+	}
+	for _, it := range items {
+		if it.node != "" || it.waits {
 			continue
 		}
 		for _, b := range p.bins { // a planned waypoint: wherever it fits
@@ -67,23 +88,7 @@ func Drain(c terms.Cluster, change terms.Change) Draining {
 			}
 		}
 	}
-	return newDrainer(c, p, nodes, bins).run()
-}
-
-// AmbientExtra is what ambient's DaemonSets add to a node of the group.
-func AmbientExtra(g NodeGroup, change terms.Change) (terms.Resources, int) {
-	var r terms.Resources
-	n := 0
-	if len(change.Leaves) == 0 {
-		return r, 0
-	}
-	if !g.HasZtunnel {
-		r, n = r.Plus(change.Ztunnel), n+1
-	}
-	if !g.HasCNI {
-		r, n = r.Plus(change.CNI), n+1
-	}
-	return r, n
+	return s
 }
 
 type drainer struct {
@@ -92,6 +97,8 @@ type drainer struct {
 	order   []*bin
 	pods    map[string]*corev1.Pod // by namespace/name
 	budgets []budget
+	held    map[*item]string // why a pod may not be evicted by cluster-autoscaler, empty where it may
+	unmade  map[*item]string // the same for Karpenter
 	gone    map[*bin]bool
 	out     Draining
 }
@@ -103,7 +110,7 @@ type budget struct {
 }
 
 func newDrainer(c terms.Cluster, p *packer, nodes []*corev1.Node, bins map[string]*bin) *drainer {
-	d := &drainer{p: p, nodes: map[string]*corev1.Node{}, pods: map[string]*corev1.Pod{}, gone: map[*bin]bool{}}
+	d := &drainer{p: p, nodes: map[string]*corev1.Node{}, pods: map[string]*corev1.Pod{}, gone: map[*bin]bool{}, held: map[*item]string{}, unmade: map[*item]string{}}
 	for _, n := range nodes {
 		d.nodes[n.Name] = n
 		d.order = append(d.order, bins[n.Name])
@@ -112,17 +119,44 @@ func newDrainer(c terms.Cluster, p *packer, nodes []*corev1.Node, bins map[strin
 		d.pods[pod.Object.Namespace+"/"+pod.Object.Name] = pod.Object
 	}
 	for _, b := range c.Budgets {
-		d.budgets = append(d.budgets, budgetOf(b))
+		d.budgets = append(d.budgets, budgetOf(b, c.Pods))
 	}
 	return d
 }
 
-func budgetOf(b *policyv1.PodDisruptionBudget) budget {
+func budgetOf(b *policyv1.PodDisruptionBudget, pods []terms.Pod) budget {
 	sel, err := metav1.LabelSelectorAsSelector(b.Spec.Selector)
 	if err != nil {
 		sel = labels.Nothing()
 	}
-	return budget{b.Namespace, sel, b.Status.DisruptionsAllowed}
+	out := budget{b.Namespace, sel, b.Status.DisruptionsAllowed}
+	if b.Status.ObservedGeneration != 0 || b.Status.ExpectedPods != 0 || b.Status.DisruptionsAllowed != 0 || len(b.Status.Conditions) > 0 {
+		return out
+	}
+	// From manifests: nothing has worked out the status, so it is done here as the disruption controller does it.
+	healthy := 0
+	for _, p := range pods {
+		if p.Object.Namespace == b.Namespace && !p.Finished() && !p.Waiting() && sel.Matches(labels.Set(p.Object.Labels)) {
+			healthy++
+		}
+	}
+	must := healthy // a budget that states neither allows none
+	switch {
+	case b.Spec.MaxUnavailable != nil:
+		n, err := intstr.GetScaledValueFromIntOrPercent(b.Spec.MaxUnavailable, healthy, true)
+		if err != nil {
+			n = 0
+		}
+		must = healthy - n
+	case b.Spec.MinAvailable != nil:
+		n, err := intstr.GetScaledValueFromIntOrPercent(b.Spec.MinAvailable, healthy, true)
+		if err != nil {
+			n = healthy
+		}
+		must = n
+	}
+	out.allowed = int32(max(healthy-must, 0))
+	return out
 }
 
 func (d *drainer) run() Draining {
@@ -131,10 +165,11 @@ func (d *drainer) run() Draining {
 		d.out.Blocked, d.out.Above = nil, 0
 		sort.SliceStable(d.order, func(i, j int) bool { return d.utilization(d.order[i]) < d.utilization(d.order[j]) })
 		for _, b := range d.order {
-			if d.gone[b] {
+			rule := d.p.groups[b.group].Rule
+			if d.gone[b] || rule == terms.Fixed || rule == terms.PerPod || rule == terms.ByHand {
 				continue
 			}
-			if d.utilization(b) >= UtilizationThreshold {
+			if rule == terms.ByAutoscaler && d.utilization(b) >= UtilizationThreshold {
 				d.out.Above++
 				continue
 			}
@@ -165,7 +200,7 @@ func (d *drainer) tryRemove(b *bin) string {
 		return "it is cordoned already"
 	}
 	for _, it := range b.members {
-		if why := d.mayEvict(it); why != "" {
+		if why := d.mayEvict(it, d.p.groups[b.group].Rule); why != "" {
 			return why
 		}
 	}
@@ -183,7 +218,7 @@ func (d *drainer) tryRemove(b *bin) string {
 		to := d.elsewhere(it)
 		if to == nil {
 			for _, m := range moved {
-				d.takeBack(m.it, m.to)
+				d.p.takeBack(m.it, m.to)
 			}
 			d.gone[b] = false
 			b.members, b.free, b.slots, b.ports = members, free, slots, ports
@@ -203,7 +238,7 @@ func (d *drainer) tryRemove(b *bin) string {
 // elsewhere places an evicted pod on any node that remains; the scheduler may use any group.
 func (d *drainer) elsewhere(it *item) *bin {
 	for _, b := range d.order {
-		if d.gone[b] || d.nodes[b.host].Spec.Unschedulable {
+		if d.gone[b] || d.nodes[b.host].Spec.Unschedulable || d.p.groups[b.group].Rule == terms.PerPod {
 			continue
 		}
 		if z, ok := d.p.fits(it, b); ok {
@@ -214,9 +249,10 @@ func (d *drainer) elsewhere(it *item) *bin {
 	return nil
 }
 
-func (d *drainer) takeBack(it *item, b *bin) {
-	d.p.count(it, b, -1)
-	b.free = b.free.Plus(it.need)
+// takeBack takes a pod off a node.
+func (p *packer) takeBack(it *item, b *bin) {
+	p.count(it, b, -1)
+	b.take(it.need, -1)
 	b.slots++
 	b.pods--
 	for i, m := range b.members {
@@ -230,8 +266,33 @@ func (d *drainer) takeBack(it *item, b *bin) {
 	}
 }
 
-// mayEvict applies cluster-autoscaler's defaults for pods that hold a node.
-func (d *drainer) mayEvict(it *item) string {
+// mayEvict is why a pod holds its node, by the defaults of what scales the nodes.
+func (d *drainer) mayEvict(it *item, rule terms.Rule) string {
+	known, decide := d.held, d.heldByAutoscaler
+	if rule == terms.ByKarpenter {
+		known, decide = d.unmade, d.heldByKarpenter
+	}
+	why, ok := known[it]
+	if !ok {
+		why = decide(it)
+		known[it] = why
+	}
+	return why
+}
+
+func (d *drainer) heldByKarpenter(it *item) string {
+	pod := d.pods[it.name]
+	if pod == nil { // a planned waypoint
+		return ""
+	}
+	if pod.Annotations["karpenter.sh/do-not-disrupt"] == "true" || pod.Annotations["karpenter.sh/do-not-evict"] == "true" {
+		return it.name + " is annotated do-not-disrupt"
+	}
+	why, _ := d.heldByBudget(it, pod)
+	return why
+}
+
+func (d *drainer) heldByAutoscaler(it *item) string {
 	pod := d.pods[it.name]
 	if pod == nil { // a planned waypoint
 		return ""
@@ -242,9 +303,6 @@ func (d *drainer) mayEvict(it *item) string {
 	case "false":
 		return it.name + " is annotated safe-to-evict=false"
 	}
-	if pod.Annotations["karpenter.sh/do-not-disrupt"] == "true" {
-		return it.name + " is annotated do-not-disrupt"
-	}
 	if metav1.GetControllerOf(pod) == nil {
 		return it.name + " has no controller that would make it again"
 	}
@@ -253,19 +311,23 @@ func (d *drainer) mayEvict(it *item) string {
 			return it.name + " has local storage (" + v.Name + ")"
 		}
 	}
-	covered := false
+	why, covered := d.heldByBudget(it, pod)
+	if why == "" && pod.Namespace == metav1.NamespaceSystem && !covered {
+		why = it.name + " is in kube-system without a PodDisruptionBudget"
+	}
+	return why
+}
+
+func (d *drainer) heldByBudget(it *item, pod *corev1.Pod) (why string, covered bool) {
 	for _, b := range d.budgets {
 		if b.namespace == pod.Namespace && b.selector.Matches(labels.Set(pod.Labels)) {
 			covered = true
 			if b.allowed <= 0 {
-				return it.name + " is held by a PodDisruptionBudget that allows none"
+				return it.name + " is held by a PodDisruptionBudget that allows none", true
 			}
 		}
 	}
-	if pod.Namespace == metav1.NamespaceSystem && !covered {
-		return it.name + " is in kube-system without a PodDisruptionBudget"
-	}
-	return ""
+	return "", covered
 }
 
 // injectedVolume names the emptyDir volumes that sidecar injection adds; they hold nothing worth keeping and the annotation

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -18,8 +17,9 @@ type zones uint64
 // item is a pod to be placed.
 type item struct {
 	shape *shape
-	need  terms.Resources
+	need  room
 	group int
+	kind  int // of the node it runs on now
 	// zone restricts the item to some zones besides its shape (a volume that lives in one).
 	zone zones
 	// name breaks ties, so that equal input gives equal output.
@@ -28,13 +28,20 @@ type item struct {
 	born time.Time
 	uid  string
 	node string // where it runs now
+	// waits marks a pod that no node has room for today; pinned one that Karpenter may not move.
+	waits, pinned bool
+	// added marks a pod that the change adds: a waypoint, or a replica of an autoscaler.
+	added    bool
+	workload string
 }
 
 // bin is a node being filled.
 type bin struct {
 	group   int
-	free    terms.Resources
-	slots   int // pods that still fit by the kubelet's max pods
+	kind    int
+	free    room
+	whole   room // what it can allocate beside DaemonSets
+	slots   int  // pods that still fit by the kubelet's max pods
 	zones   zones
 	pods    int
 	host    string
@@ -45,19 +52,25 @@ type bin struct {
 
 // packer places items on bins under every required rule.
 type packer struct {
-	groups    []NodeGroup
+	grouping
 	zoneNames []string
 	zoneBit   map[string]zones
 	shapes    *shapes
 	bins      []*bin
 	allowed   map[*shape][]zones // per group, the zones whose nodes admit the shape
+	opened    []map[int]int      // nodes opened so far, by group and kind
+	most      int                // bins that may be opened at all; 0 means any number
 	nextHost  int
 	random    uint64 // state of choose
 }
 
 // reset forgets every placement; seed decides the choices between equally good zones.
 func (p *packer) reset(seed uint64) {
-	p.bins, p.nextHost, p.random = nil, 0, seed
+	p.bins, p.nextHost, p.random, p.most = nil, 0, seed, 0
+	p.opened = make([]map[int]int, len(p.groups))
+	for i := range p.opened {
+		p.opened[i] = map[int]int{}
+	}
 	for _, r := range p.shapes.order {
 		clear(r.matched)
 		clear(r.owners)
@@ -93,27 +106,39 @@ func (p *packer) place(it *item) bool {
 			return true
 		}
 	}
-	b := p.newBin(it.group)
-	z, ok := p.fits(it, b)
-	if !ok {
+	if p.most > 0 && len(p.bins) >= p.most {
 		return false
 	}
-	p.bins = append(p.bins, b)
-	p.commit(it, b, z)
-	return true
+	// As many of each kind as there are now, and any number more where those do not do.
+	for _, more := range []bool{false, true} {
+		for k := range p.groups[it.group].Kinds {
+			if !more && p.opened[it.group][k] >= p.groups[it.group].Kinds[k].Count {
+				continue
+			}
+			b := p.newBin(it.group, k)
+			if z, ok := p.fits(it, b); ok {
+				p.nextHost++
+				p.opened[it.group][k]++
+				p.bins = append(p.bins, b)
+				p.commit(it, b, z)
+				return true
+			}
+		}
+	}
+	return false
 }
 
-func (p *packer) newBin(group int) *bin {
-	g := p.groups[group]
-	p.nextHost++
-	b := &bin{group: group, free: g.Allocatable.Minus(g.Daemons), slots: g.MaxPods - g.DaemonPods,
-		zones: p.maskOf(g.Zones), host: "new-" + itoa(p.nextHost), labels: g.Labels}
-	return b
+func (p *packer) newBin(group, kind int) *bin {
+	g := &p.groups[group]
+	k := &g.Kinds[kind]
+	whole := k.Room.minus(k.Daemons)
+	return &bin{group: group, kind: kind, free: whole.minus(room{}), whole: whole, slots: k.MaxPods - k.DaemonPods,
+		zones: p.maskOf(g.Zones), host: "new-" + itoa(p.nextHost+1), labels: g.Labels}
 }
 
 // fits tells whether the item may go on the bin, and to which zones the bin is narrowed if it does.
 func (p *packer) fits(it *item, b *bin) (zones, bool) {
-	if b.slots <= 0 || it.need.CPUMilli > b.free.CPUMilli || it.need.MemoryBytes > b.free.MemoryBytes {
+	if b.slots <= 0 || !b.free.holds(it.need) {
 		return 0, false
 	}
 	z := b.zones & it.zone & p.admits(it.shape, b.group)
@@ -173,7 +198,7 @@ func (p *packer) commit(it *item, b *bin, z zones) {
 	if b.zones != z {
 		p.restrict(b, z)
 	}
-	b.free = b.free.Minus(it.need)
+	b.take(it.need, +1)
 	b.slots--
 	b.pods++
 	b.members = append(b.members, it)
@@ -184,6 +209,15 @@ func (p *packer) commit(it *item, b *bin, z zones) {
 		b.ports[hp] = true
 	}
 	p.count(it, b, +1)
+}
+
+// take takes what a pod needs out of what is free, or gives it back.
+func (b *bin) take(need room, by int64) {
+	b.free.CPUMilli -= by * need.CPUMilli
+	b.free.MemoryBytes -= by * need.MemoryBytes
+	for i, v := range need.more {
+		b.free.more[i] -= by * v
+	}
 }
 
 // restrict narrows a bin to some of its zones and counts its pods anew where zones matter: those whose zone was open are in one now,

@@ -3,8 +3,10 @@ package packing
 import (
 	"cmp"
 	"hash/fnv"
+	"maps"
 	"slices"
 	"sort"
+	"strings"
 
 	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 	corev1 "k8s.io/api/core/v1"
@@ -23,6 +25,8 @@ type Packing struct {
 	Unplaced []string `json:"unplaced,omitempty"`
 	// Pending counts pods that have no node now and are left out.
 	Pending int `json:"pending,omitempty"`
+	// Waiting counts pods that no node has room for today and that find none in the packing either.
+	Waiting int `json:"waiting,omitempty"`
 	// VolumesUnknown counts pods with volumes that were not read; they stay in the zone where they run.
 	VolumesUnknown int `json:"volumesUnknown,omitempty"`
 	// Binding is the resource that decides how many nodes are needed: cpu, memory, pods, or placement rules.
@@ -31,12 +35,27 @@ type Packing struct {
 	Full map[string]float64 `json:"full"`
 }
 
-// GroupCount is the nodes of one group.
+// Within is the packing with at most so many nodes: pods that run on them today fit, however well a heuristic packs them.
+func (p Packing) Within(nodes int) Packing {
+	if p.Nodes > nodes {
+		p.Nodes = nodes
+		p.ByGroup = slices.Clone(p.ByGroup)
+		for i := range p.ByGroup {
+			p.ByGroup[i].Nodes = p.ByGroup[i].Now
+		}
+	}
+	p.Low, p.High = min(p.Low, p.Nodes), max(min(p.High, nodes), p.Nodes)
+	return p
+}
+
+// GroupCount is the nodes of one kind of one group.
 type GroupCount struct {
 	Group        string `json:"group"`
 	InstanceType string `json:"instanceType"`
 	Now          int    `json:"now"`
 	Nodes        int    `json:"nodes"`
+	// Hourly is the mean price of its nodes; 0 where none has one.
+	Hourly float64 `json:"-"`
 }
 
 // orders is how many orders of equal pods and equal zones Replace tries: enough that the median of a cluster whose outcome moves by
@@ -54,7 +73,16 @@ func orders(pods int) int {
 // It assumes that a node goes as soon as it is empty; Drain says what an autoscaler that only removes half-empty nodes would do.
 func Replace(c terms.Cluster, change terms.Change) Packing {
 	r := newReplacement(c, change)
-	all := make([]Packing, orders(len(r.items)))
+	return r.packs(orders(len(r.items)))
+}
+
+// ReplaceFew is Replace in three orders only, for a quick answer about part of a change.
+func ReplaceFew(c terms.Cluster, change terms.Change) Packing {
+	return newReplacement(c, change).packs(3)
+}
+
+func (r *replacement) packs(orders int) Packing {
+	all := make([]Packing, orders)
 	for i := range all {
 		seed := uint64(i + 1)
 		r.shuffle(seed)
@@ -88,63 +116,141 @@ func ReplaceInOrder(c terms.Cluster, change terms.Change) Packing {
 
 // replacement is a cluster made ready to be packed again and again.
 type replacement struct {
-	p      *packer
-	groups []NodeGroup
-	items  []*item
-	left   leftOut
+	p     *packer
+	items []*item
+	waits []*item // pods that no node has room for today
+	fixed []int   // nodes of each group that stay whatever happens
+	left  leftOut
 }
 
 func newReplacement(c terms.Cluster, change terms.Change) *replacement {
-	groups, of := NodeGroups(c)
-	addAmbient(groups, change)
-	p, items, left := prepare(c, change, groups, of)
-	return &replacement{p, groups, items, left}
+	p, items, left := prepare(c, change)
+	r := &replacement{p: p, left: left, fixed: make([]int, len(p.groups))}
+	for i, g := range p.groups {
+		if g.Rule == terms.Fixed || g.Rule == terms.PerPod {
+			r.fixed[i] = g.Count
+		}
+	}
+	for _, it := range items {
+		switch {
+		case r.fixed[it.group] > 0 && !it.waits:
+		case it.waits:
+			r.waits = append(r.waits, it)
+		default:
+			r.items = append(r.items, it)
+		}
+	}
+	return r
 }
 
 // shuffle puts items in the order of packing, equal ones by a hash of seed and name.
 func (r *replacement) shuffle(seed uint64) {
-	rank := make(map[*item]uint64, len(r.items))
-	for _, it := range r.items {
-		h := fnv.New64a()
-		h.Write([]byte(it.name))
-		rank[it] = scatter(h.Sum64() ^ scatter(seed)) // FNV alone keeps names that end alike close together
-	}
-	sort.Slice(r.items, func(i, j int) bool {
-		a, b := rank[r.items[i]], rank[r.items[j]]
-		if a == b {
-			return r.items[i].name < r.items[j].name
+	for _, list := range [][]*item{r.items, r.waits} {
+		rank := make(map[*item]uint64, len(list))
+		for _, it := range list {
+			rank[it] = scatter(hashOf(it.name) ^ scatter(seed)) // FNV alone keeps names that end alike close together
 		}
-		return a < b
-	})
-	sortBySize(r.items)
+		sort.Slice(list, func(i, j int) bool {
+			a, b := rank[list[i]], rank[list[j]]
+			if a == b {
+				return list[i].name < list[j].name
+			}
+			return a < b
+		})
+		sortBySize(list)
+	}
 }
 
-// pack places the items in their present order.
+func hashOf(s string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(s))
+	return h.Sum64()
+}
+
+// pack places the items in their present order, then those that wait for room on the nodes that there are.
 func (r *replacement) pack(seed uint64) Packing {
 	r.p.reset(seed)
-	out := Packing{Pending: r.left.pending, VolumesUnknown: r.left.volumes, ByGroup: make([]GroupCount, len(r.groups))}
-	kept := map[string]int{}
+	out := Packing{Pending: r.left.pending, VolumesUnknown: r.left.volumes}
+	kept := map[string]*item{}
 	for _, it := range r.p.placeAll(r.items) {
 		out.Unplaced = append(out.Unplaced, it.name)
 		if it.node != "" {
-			kept[it.node] = it.group
+			kept[it.node] = it
 		}
 	}
 	sort.Strings(out.Unplaced)
-	for i, g := range r.groups {
-		out.ByGroup[i] = GroupCount{Group: g.Name, InstanceType: g.InstanceType, Now: g.Count}
+	r.p.economise()
+	now := 0
+	for i, g := range r.p.groups {
+		now += g.Count - r.fixed[i]
+	}
+	if len(r.waits) > 0 {
+		r.p.most = max(now, len(r.p.bins))
+		out.Waiting = len(r.p.placeAll(r.waits))
+	}
+	at := map[[2]int]int{}
+	for i, g := range r.p.groups {
+		for k, kind := range g.Kinds {
+			at[[2]int{i, k}] = len(out.ByGroup)
+			count := GroupCount{Group: g.Name, InstanceType: kind.InstanceType, Now: kind.Count, Hourly: kind.Hourly}
+			if r.fixed[i] > 0 {
+				count.Nodes = kind.Count
+			}
+			out.ByGroup = append(out.ByGroup, count)
+		}
 	}
 	for _, b := range r.p.bins {
-		out.ByGroup[b.group].Nodes++
+		out.ByGroup[at[[2]int{b.group, b.kind}]].Nodes++
 	}
-	for _, g := range kept {
-		out.ByGroup[g].Nodes++
+	for _, it := range kept {
+		out.ByGroup[at[[2]int{it.group, it.kind}]].Nodes++
 	}
 	for _, g := range out.ByGroup {
 		out.Nodes += g.Nodes
 	}
-	out.Binding, out.Full = binding(r.groups, r.items, out.ByGroup)
+	if out.Waiting > 0 { // room that is freed is taken at once
+		out.Nodes = max(out.Nodes, now)
+		for i := range out.ByGroup {
+			out.ByGroup[i].Nodes = max(out.ByGroup[i].Nodes, out.ByGroup[i].Now)
+		}
+	}
+	out.Binding, out.Full = binding(r.items, r.p.bins)
 	return out
+}
+
+// economise moves what fills only part of a node to a cheaper or smaller kind of the same group, where one holds it: the last node that is opened is
+// seldom full.
+func (p *packer) economise() {
+	order := append([]*bin(nil), p.bins...)
+	slices.SortStableFunc(order, func(a, b *bin) int {
+		return cmp.Compare(a.whole.CPUMilli-a.free.CPUMilli, b.whole.CPUMilli-b.free.CPUMilli)
+	})
+	for _, b := range order {
+		g := &p.groups[b.group]
+		used := b.whole.minus(b.free)
+		for k := len(g.Kinds) - 1; k >= 0; k-- {
+			kind := &g.Kinds[k]
+			if k == b.kind || g.Rule != terms.ByKarpenter && p.opened[b.group][k] >= kind.Count {
+				continue
+			}
+			whole := kind.Room.minus(kind.Daemons)
+			if !cheaper(*kind, g.Kinds[b.kind]) || !whole.holds(used) || b.pods > kind.MaxPods-kind.DaemonPods {
+				continue
+			}
+			p.opened[b.group][b.kind]--
+			p.opened[b.group][k]++
+			b.kind, b.whole, b.free, b.slots = k, whole, whole.minus(used), kind.MaxPods-kind.DaemonPods-b.pods
+			break
+		}
+	}
+}
+
+// cheaper compares kinds by price, by size where the price is not known.
+func cheaper(a, b Kind) bool {
+	if a.Hourly > 0 && b.Hourly > 0 && a.Hourly != b.Hourly {
+		return a.Hourly < b.Hourly
+	}
+	return a.Room.CPUMilli < b.Room.CPUMilli
 }
 
 // placeAll places items, coming back to those that wait for another (affinity, spread) as long as a round gets any further. It returns
@@ -169,35 +275,18 @@ func (p *packer) placeAll(items []*item) []*item {
 	return nil
 }
 
-// addAmbient adds ztunnel and istio-cni to every group that lacks them, once anything leaves its sidecar.
-func addAmbient(groups []NodeGroup, change terms.Change) {
-	if len(change.Leaves) == 0 {
-		return
-	}
-	for i := range groups {
-		g := &groups[i]
-		if !g.HasZtunnel {
-			g.Daemons = g.Daemons.Plus(change.Ztunnel)
-			g.DaemonPods++
-		}
-		if !g.HasCNI {
-			g.Daemons = g.Daemons.Plus(change.CNI)
-			g.DaemonPods++
-		}
-	}
-}
-
 // leftOut counts pods that are not simulated, or not as they are.
 type leftOut struct {
 	pending int // without a node
 	volumes int // with volumes that were not read
 }
 
-// prepare interns shapes, makes the items (pods that are placed, waypoints that the change adds) and an empty packer.
-func prepare(c terms.Cluster, change terms.Change, groups []NodeGroup, of map[string]int) (*packer, []*item, leftOut) {
-	p := &packer{groups: groups, zoneBit: map[string]zones{}, shapes: newShapes(c.NamespaceLabels), allowed: map[*shape][]zones{}}
-	for _, g := range groups {
-		for _, z := range g.Zones {
+// prepare interns shapes, makes the items (pods that are placed or wait, waypoints that the change adds) and an empty packer.
+func prepare(c terms.Cluster, change terms.Change) (*packer, []*item, leftOut) {
+	g := groupNodes(c, change)
+	p := &packer{grouping: g, zoneBit: map[string]zones{}, shapes: newShapes(c.NamespaceLabels), allowed: map[*shape][]zones{}}
+	for _, ng := range p.groups {
+		for _, z := range ng.Zones {
 			if _, ok := p.zoneBit[z]; !ok && len(p.zoneNames) < 64 {
 				p.zoneBit[z] = 1 << len(p.zoneNames)
 				p.zoneNames = append(p.zoneNames, z)
@@ -215,14 +304,20 @@ func prepare(c terms.Cluster, change terms.Change, groups []NodeGroup, of map[st
 		if pod.Finished() || perNode(pod.Object) {
 			continue
 		}
-		g, ok := of[pod.Object.Spec.NodeName]
+		at, ok := g.of[pod.Object.Spec.NodeName]
+		it := &item{shape: p.shapes.of(pod.Object), need: g.scarce.ofPod(pod, change), group: at, kind: g.kindOf[pod.Object.Spec.NodeName],
+			name: pod.Object.Namespace + "/" + pod.Object.Name, node: pod.Object.Spec.NodeName,
+			born: pod.Object.CreationTimestamp.Time, uid: string(pod.Object.UID), workload: pod.Workload,
+			pinned: pod.Object.Annotations["karpenter.sh/do-not-disrupt"] == "true"}
 		if !ok {
 			left.pending++
+			if at = p.largestFor(it.shape); at < 0 || !pod.Waiting() {
+				continue
+			}
+			it.group, it.waits, it.node, it.zone = at, true, "", ^zones(0)
+			items = append(items, it)
 			continue
 		}
-		it := &item{shape: p.shapes.of(pod.Object), need: change.After(pod), group: g,
-			name: pod.Object.Namespace + "/" + pod.Object.Name, node: pod.Object.Spec.NodeName,
-			born: pod.Object.CreationTimestamp.Time, uid: string(pod.Object.UID)}
 		var known bool
 		if it.zone, known = volumes.zonesOf(pod.Object, p, p.zoneBit[nodeZone[it.node]]); !known {
 			left.volumes++
@@ -230,8 +325,47 @@ func prepare(c terms.Cluster, change terms.Change, groups []NodeGroup, of map[st
 		items = append(items, it)
 	}
 	items = append(items, p.waypointItems(change)...)
+	items = append(items, moreItems(items, change)...)
+	for _, it := range items { // what a waypoint or a waiting pod does not state of scarce resources is nothing
+		if it.need.more == nil && len(g.scarce.names) > 0 {
+			it.need.more = make([]int64, len(g.scarce.names))
+		}
+	}
 	p.shapes.link()
 	return p, items, left
+}
+
+// moreItems are the pods that autoscalers add, each like one that there is.
+func moreItems(items []*item, change terms.Change) []*item {
+	if len(change.More) == 0 {
+		return nil
+	}
+	by := map[string][]*item{}
+	for _, it := range items {
+		if change.More[it.workload] > 0 && !it.waits {
+			by[it.workload] = append(by[it.workload], it)
+		}
+	}
+	var out []*item
+	for _, w := range slices.Sorted(maps.Keys(by)) {
+		for i := range change.More[w] {
+			it := *by[w][i%len(by[w])]
+			it.name, it.node, it.uid, it.zone, it.added = it.name+"-more-"+itoa(i), "", "", ^zones(0), true
+			out = append(out, &it)
+		}
+	}
+	return out
+}
+
+// largestFor is the group with the most nodes of those that admit the shape, -1 for none.
+func (p *packer) largestFor(sh *shape) int {
+	best := -1
+	for i := range p.groups {
+		if p.admits(sh, i) != 0 && p.groups[i].Rule != terms.PerPod && (best < 0 || p.groups[i].Count > p.groups[best].Count) {
+			best = i
+		}
+	}
+	return best
 }
 
 // waypointItems are the pods of planned waypoints. They go to the largest group without taints, where such a Deployment
@@ -239,7 +373,7 @@ func prepare(c terms.Cluster, change terms.Change, groups []NodeGroup, of map[st
 func (p *packer) waypointItems(change terms.Change) []*item {
 	target := -1
 	for i, g := range p.groups {
-		if len(g.Taints) == 0 && (target < 0 || g.Count > p.groups[target].Count) {
+		if len(g.Taints) == 0 && g.Rule != terms.PerPod && g.Rule != terms.Fixed && !strings.Contains(g.Name, "windows") && (target < 0 || g.Count > p.groups[target].Count) {
 			target = i
 		}
 	}
@@ -259,7 +393,7 @@ func (p *packer) waypointItems(change terms.Change) []*item {
 		}
 		sh := p.shapes.of(pod)
 		for i := range w.Replicas {
-			out = append(out, &item{shape: sh, need: w.Each, group: target, zone: ^zones(0),
+			out = append(out, &item{shape: sh, need: room{Resources: w.Each}, group: target, zone: ^zones(0),
 				name: w.Namespace + "/planned-waypoint-" + itoa(i)})
 		}
 	}
@@ -278,28 +412,24 @@ func sortBySize(items []*item) {
 
 // binding names the resource whose total alone needs the most nodes. When packing needs clearly more nodes than any total, rules and
 // odd sizes decide, and saying "cpu" would mislead.
-func binding(groups []NodeGroup, items []*item, counts []GroupCount) (string, map[string]float64) {
-	type sums struct{ cpu, mem, pods float64 }
-	need := make([]sums, len(groups))
+func binding(items []*item, bins []*bin) (string, map[string]float64) {
+	var need, have struct{ cpu, mem, pods float64 }
 	for _, it := range items {
-		need[it.group].cpu += float64(it.need.CPUMilli)
-		need[it.group].mem += float64(it.need.MemoryBytes)
-		need[it.group].pods++
+		need.cpu += float64(it.need.CPUMilli)
+		need.mem += float64(it.need.MemoryBytes)
+		need.pods++
 	}
-	var all, have sums
-	for i, g := range groups {
-		n := float64(counts[i].Nodes)
-		all.cpu, all.mem, all.pods = all.cpu+need[i].cpu, all.mem+need[i].mem, all.pods+need[i].pods
-		have.cpu += n * float64(g.Allocatable.CPUMilli-g.Daemons.CPUMilli)
-		have.mem += n * float64(g.Allocatable.MemoryBytes-g.Daemons.MemoryBytes)
-		have.pods += n * float64(g.MaxPods-g.DaemonPods)
+	for _, b := range bins {
+		have.cpu += float64(b.whole.CPUMilli)
+		have.mem += float64(b.whole.MemoryBytes)
+		have.pods += float64(b.slots + b.pods)
 	}
 	full := map[string]float64{}
 	best, name := 0.0, "nothing"
 	for _, r := range []struct {
 		name       string
 		need, have float64
-	}{{"cpu", all.cpu, have.cpu}, {"memory", all.mem, have.mem}, {"pods", all.pods, have.pods}} {
+	}{{"cpu", need.cpu, have.cpu}, {"memory", need.mem, have.mem}, {"pods", need.pods, have.pods}} {
 		q, ok := terms.Ratio(r.need, r.have)
 		if !ok {
 			continue

@@ -77,13 +77,7 @@ func (s *shapes) of(pod *corev1.Pod) *shape {
 	}
 	sh := &shape{namespace: pod.Namespace, labels: pod.Labels, required: nodeaffinity.GetRequiredNodeAffinity(pod),
 		tolerations: pod.Spec.Tolerations}
-	for _, c := range pod.Spec.Containers {
-		for _, p := range c.Ports {
-			if p.HostPort != 0 {
-				sh.ports = append(sh.ports, hostPort{p.Protocol, p.HostPort})
-			}
-		}
-	}
+	eachHostPort(pod, func(p hostPort) { sh.ports = append(sh.ports, p) })
 	if a := pod.Spec.Affinity; a != nil {
 		if a.PodAffinity != nil {
 			for _, t := range a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution {
@@ -203,14 +197,27 @@ func shapeKey(pod *corev1.Pod) string {
 		b.WriteString(t.Key + "=" + t.Value + string(t.Operator) + string(t.Effect) + ";")
 	}
 	b.WriteByte('|')
-	for _, c := range pod.Spec.Containers {
+	eachHostPort(pod, func(p hostPort) { b.WriteString(string(p.protocol) + itoa(int(p.port)) + ";") })
+	return b.String()
+}
+
+// eachHostPort visits the host ports of containers that run as long as the pod does: native sidecars are among the init containers.
+func eachHostPort(pod *corev1.Pod, visit func(hostPort)) {
+	ports := func(c *corev1.Container) {
 		for _, p := range c.Ports {
 			if p.HostPort != 0 {
-				b.WriteString(string(p.Protocol) + itoa(int(p.HostPort)) + ";")
+				visit(hostPort{p.Protocol, p.HostPort})
 			}
 		}
 	}
-	return b.String()
+	for i := range pod.Spec.Containers {
+		ports(&pod.Spec.Containers[i])
+	}
+	for i := range pod.Spec.InitContainers {
+		if c := &pod.Spec.InitContainers[i]; c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			ports(c)
+		}
+	}
 }
 
 func writeLabels(b *strings.Builder, m map[string]string) {

@@ -8,6 +8,9 @@ type WaypointPlan struct {
 	Wave      string    `json:"wave,omitempty"`
 	Replicas  int       `json:"replicas"`
 	Each      Resources `json:"each"`
+	// MostCPU is the millicores that they may come to where the usage of the sidecars is not known; Most the same in replicas of a waypoint that exists.
+	MostCPU int64 `json:"mostCPUMilli,omitempty"`
+	Most    int   `json:"mostReplicas,omitempty"`
 }
 
 // Change is the difference between two states of a mesh.
@@ -17,9 +20,16 @@ type Change struct {
 	// L7 are those of them whose traffic passes a waypoint afterwards.
 	L7        map[string]bool
 	Waypoints []WaypointPlan
+	// More is how many pods each workload gets in addition, since its autoscaler counted the sidecar's request.
+	More map[string]int
 	// Ztunnel and CNI are the requests per node of the two DaemonSets ambient needs; they are added to every
 	// node that has none of them yet, if anything leaves.
 	Ztunnel, CNI Resources
+}
+
+// Takes reports whether the change takes the pod's sidecar away: its workload leaves, and ambient can capture the pod where it runs.
+func (c Change) Takes(p Pod) bool {
+	return p.Sidecar != NoSidecar && p.Uncaptured == "" && c.Leaves[p.Workload]
 }
 
 // Empty tells whether c changes nothing.
@@ -38,9 +48,13 @@ var (
 func (c Change) Until(cluster Cluster, waves []string) Change {
 	out := c
 	out.Leaves, out.L7, out.Waypoints = map[string]bool{}, map[string]bool{}, nil
+	out.More = map[string]int{}
 	for _, p := range cluster.Pods {
-		if c.Leaves[p.Workload] && slices.Contains(waves, p.Wave) {
+		if c.Takes(p) && slices.Contains(waves, p.Wave) {
 			out.Leaves[p.Workload] = true
+			if n := c.More[p.Workload]; n > 0 {
+				out.More[p.Workload] = n
+			}
 			if c.L7[p.Workload] {
 				out.L7[p.Workload] = true
 			}

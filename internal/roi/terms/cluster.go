@@ -14,6 +14,8 @@ type Pod struct {
 	Mode    Mode
 	// Workload is namespace/kind/name of what made the pod.
 	Workload string
+	// Uncaptured is why ambient cannot take the pod in where it runs (a node without DaemonSets, or Windows); empty where it can.
+	Uncaptured string
 	// Wave is the wave of a plan the workload is in; empty without a plan.
 	Wave string
 }
@@ -33,4 +35,13 @@ type Cluster struct {
 	Volumes []*corev1.PersistentVolume
 	// NamespaceLabels resolve namespaceSelector in affinity terms.
 	NamespaceLabels map[string]map[string]string
+	// Hourly is the price per hour of nodes, by name, where it is known: which of several sizes goes first depends on it.
+	Hourly map[string]float64
+	// Autoscaler reports that a cluster-autoscaler runs in the cluster.
+	Autoscaler bool
+}
+
+// Waiting reports whether the pod has been made and no node has room for it: it holds nothing yet, and takes what becomes free.
+func (p Pod) Waiting() bool {
+	return p.Object.Status.Phase == corev1.PodPending && p.Object.Spec.NodeName == ""
 }

@@ -56,12 +56,13 @@ func SidecarRequests(p Pod) Resources {
 
 // After is the pod's requests once the change is made.
 func (c Change) After(p Pod) Resources {
-	if p.Sidecar != NoSidecar && c.Leaves[p.Workload] {
+	if c.Takes(p) {
 		return RequestsWithoutSidecar(p.Object)
 	}
 	return Requests(p.Object)
 }
 
+// ResourcesOf reads CPU and memory of a list.
 func ResourcesOf(list corev1.ResourceList) Resources {
 	return Resources{CPUMilli: list.Cpu().MilliValue(), MemoryBytes: list.Memory().Value()}
 }
@@ -80,4 +81,13 @@ func SidecarIn(pod *corev1.Pod) Sidecar {
 		}
 	}
 	return NoSidecar
+}
+
+// List is what the scheduler reserves for the pod once the change is made, of every resource.
+func (c Change) List(p Pod) corev1.ResourceList {
+	pod := p.Object
+	if c.Takes(p) {
+		pod = WithoutSidecar(pod)
+	}
+	return resource.PodRequests(pod, resource.PodResourcesOptions{SkipPodLevelResources: false})
 }
