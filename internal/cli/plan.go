@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"path/filepath"
 	"slices"
 
 	"github.com/sidestep-mesh/sidestep/internal/plan"
@@ -23,6 +24,8 @@ type planFlags struct {
 	canary       string
 	maxPods      int
 	maxNamespace int
+	out          string
+	from         string
 }
 
 func (f *planFlags) register(c *cobra.Command) {
@@ -34,6 +37,8 @@ func (f *planFlags) register(c *cobra.Command) {
 	flags.StringVar(&f.why, "why", "", "the `REASON` for what --accept takes; it is kept in the plan")
 	flags.StringVar(&f.canary, "canary", "", "the `NAMESPACE` whose workloads move first")
 	flags.IntVar(&f.maxPods, "max-pods", 0, "move at most so many `PODS` in one wave; 0 for no bound")
+	flags.StringVar(&f.out, "out", "", "write the plan into `DIR`, which must not exist or be empty: a folder per wave, to apply one after the other")
+	flags.StringVar(&f.from, "from-plan", "", "say what has changed since the plan in `FILE` (of -o json) was made, and plan what is left")
 	flags.IntVar(&f.maxNamespace, "max-namespaces", 0, "move workloads of at most so many `NAMESPACES` in one wave; 0 for no bound")
 }
 
@@ -91,6 +96,9 @@ Exit codes:
 			if err != nil {
 				return err
 			}
+			if err := f.compare(env, r); err != nil {
+				return err
+			}
 			return f.write(env, snap, &in, r)
 		},
 	}
@@ -112,7 +120,33 @@ func planOf(snap *snapshot.Snapshot, options plan.Options) (*report.PlanReport, 
 	return r, nil
 }
 
+// compare says what has changed since an earlier plan.
+func (f *planFlags) compare(env *Env, r *report.PlanReport) error {
+	if f.from == "" {
+		return nil
+	}
+	raw, err := os.ReadFile(env.Path(f.from))
+	if err != nil {
+		return fmt.Errorf("--from-plan: %w", err)
+	}
+	earlier, err := report.ReadPlan(raw)
+	if err != nil {
+		return fmt.Errorf("--from-plan: %s: %w", f.from, err)
+	}
+	r.Since(earlier)
+	return nil
+}
+
 func (f *planFlags) write(env *Env, snap *snapshot.Snapshot, in *inputFlags, r *report.PlanReport) error {
+	if f.out != "" {
+		files, err := r.Tree()
+		if err != nil {
+			return fmt.Errorf("--out: %w", err)
+		}
+		if err := writeTree(env.Path(f.out), files); err != nil {
+			return fmt.Errorf("--out: %w", err)
+		}
+	}
 	var err error
 	switch f.output {
 	case "json":
@@ -127,6 +161,23 @@ func (f *planFlags) write(env *Env, snap *snapshot.Snapshot, in *inputFlags, r *
 	}
 	if r.Pending() {
 		return Findings()
+	}
+	return nil
+}
+
+// writeTree writes files into a folder of their own.
+func writeTree(dir string, files []report.TreeFile) error {
+	if there, err := os.ReadDir(dir); err == nil && len(there) > 0 {
+		return fmt.Errorf("%s is not empty: give a folder that is, or none", dir)
+	}
+	for _, f := range files {
+		path := filepath.Join(dir, filepath.FromSlash(f.Path))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return fmt.Errorf("write the tree: %w", err)
+		}
+		if err := os.WriteFile(path, f.Text, 0o644); err != nil {
+			return fmt.Errorf("write the tree: %w", err)
+		}
 	}
 	return nil
 }

@@ -44,6 +44,7 @@ func Build(s *snapshot.Snapshot, o Options) (*Plan, error) {
 		return nil, err
 	}
 	y := newSynthesis(start, c.movers)
+	y.checkBackends()
 	who := newCallers(start, o.Calls)
 	b := newSearch(newStates(s, start, o.Each), y, who)
 	b.offered = o.Accept

@@ -88,10 +88,11 @@ func (p *states) notWeaker(q supposed, where string) error {
 	return nil
 }
 
-// borne reports whether somebody who exists makes the calls of a divergence, or it is at pods that only an identity of nobody's
-// could reach. Identities that nobody bears cannot call pods that are about to go.
+// borne reports whether somebody who exists makes the calls of a divergence, or it is at new pods, which have to be closed to
+// whoever bears an identity tomorrow. An identity that only policies name calls nobody's old pods: they are about to go, and who takes
+// the identity meanwhile is no part of the plan.
 func borne(d *authz.Divergence) bool {
-	if isNew(d.Request.To.Workload) || d.Request.To.Workload.Set == "" {
+	if isNew(d.Request.To.Workload) {
 		return true
 	}
 	for c := range d.Callers.All() {

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/sidestep-mesh/sidestep/internal/authz"
@@ -10,8 +11,9 @@ import (
 // Plan is an order of small changes in which no state on the way is weaker than the start, and no call that is known to exist is
 // refused. It is data: the same input gives the same plan.
 type Plan struct {
-	// Fingerprint names exactly what the proof read; see Digest.
+	// Fingerprint is one digest of exactly what the proof read, which Reads lists by object and field.
 	Fingerprint string
+	Reads       []Read
 	Waves       []Wave
 	// Needs are what has to come first, each with the request that breaks otherwise. Dropped are those that the call graph
 	// speaks against, so that nothing waits for them.
@@ -26,6 +28,33 @@ type Plan struct {
 	Proof Proof
 	// Notes say what the proof does not cover and what was assumed.
 	Notes []string
+}
+
+// Manifests returns every object that the steps of the plan write, in their order, as server-side apply takes them.
+func (p *Plan) Manifests() ([]map[string]any, error) {
+	var out []map[string]any
+	for _, w := range p.Waves {
+		for _, s := range w.Steps {
+			if !s.Edit.Sets() || s.Edit.Verb == Recreate {
+				continue
+			}
+			m, err := s.Edit.Manifest()
+			if err != nil {
+				return nil, fmt.Errorf("step %s: %w", s.ID, err)
+			}
+			out = append(out, m)
+		}
+	}
+	return out, nil
+}
+
+// Steps lists the steps of all waves.
+func (p *Plan) Steps() []Step {
+	var out []Step
+	for _, w := range p.Waves {
+		out = append(out, w.Steps...)
+	}
+	return out
 }
 
 // Empty reports whether there is nothing to do.

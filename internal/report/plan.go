@@ -21,6 +21,8 @@ type PlanReport struct {
 	Dropped     []PlanNeed     `json:"dropped,omitempty"`
 	Accepted    []PlanAccepted `json:"accepted,omitempty"`
 	Proof       PlanProof      `json:"proof"`
+	Stale       []PlanStale    `json:"stale,omitempty"`
+	Basis       []PlanRead     `json:"basis"`
 	Notes       []string       `json:"notes,omitempty"`
 }
 
@@ -151,6 +153,21 @@ type PlanAccepted struct {
 	When      string `json:"when,omitempty"`
 }
 
+// PlanRead is what the proof read of one object: a digest of each field. When one of them differs, the plan is stale.
+type PlanRead struct {
+	Group string `json:"group,omitempty"`
+	Object
+	Fields map[string]string `json:"fields"`
+}
+
+// PlanStale is a difference between what an earlier plan's proof read and what is there now.
+type PlanStale struct {
+	Object
+	Field string   `json:"field,omitempty"`
+	How   string   `json:"how"`
+	Steps []string `json:"steps"`
+}
+
 // NewPlan makes the document of a plan.
 func NewPlan(p *plan.Plan) (*PlanReport, error) {
 	r := &PlanReport{APIVersion: APIVersion, Kind: "Plan", Fingerprint: p.Fingerprint, Waves: []PlanWave{}, Stays: []PlanStay{}, Notes: p.Notes,
@@ -181,6 +198,10 @@ func NewPlan(p *plan.Plan) (*PlanReport, error) {
 			out.When = a.When.UTC().Format("2006-01-02T15:04:05Z")
 		}
 		r.Accepted = append(r.Accepted, out)
+	}
+	r.Basis = make([]PlanRead, 0, len(p.Reads))
+	for _, x := range p.Reads {
+		r.Basis = append(r.Basis, PlanRead{Group: x.Object.Group, Object: objectOf(x.Object), Fields: x.Fields})
 	}
 	r.Summary.Stays, r.Summary.Done, r.Summary.Waves = len(r.Stays), p.Done, len(r.Waves)
 	return r, nil
@@ -289,6 +310,7 @@ func (r *PlanReport) Text(w io.Writer, o TextOptions) error {
 		p.line("%s  %s", p.bold(fmt.Sprintf("%d. %s", i+1, wave.Name)), wave.Purpose)
 		wave.text(p, o.Wide)
 	}
+	r.textStale(p)
 	r.textNeeds(p, o.Wide)
 	r.textStays(p, o.Wide)
 	p.line("")
@@ -299,6 +321,21 @@ func (r *PlanReport) Text(w io.Writer, o TextOptions) error {
 	}
 	_, err := w.Write(p.Bytes())
 	return err
+}
+
+func (r *PlanReport) textStale(p *printer) {
+	if len(r.Stale) == 0 {
+		return
+	}
+	p.line("")
+	p.line("%s", p.bold("What has changed since the earlier plan"))
+	for i, s := range r.Stale {
+		if i == mostGroups {
+			p.line("   and %s more: see -o json", number(len(r.Stale)-i))
+			break
+		}
+		p.line("   %s %s %s, which %s of it rest on", s.Object, s.Field, s.How, count(len(s.Steps), "step"))
+	}
 }
 
 func keeps(n int) string {
