@@ -22,6 +22,8 @@ type metricFlags struct {
 	cluster      string
 	until        string
 	params       metric.Params
+	// metrics are those to ask for; nil asks for all that costs are counted from.
+	metrics []metric.Metric
 }
 
 func (f *metricFlags) registerServer(c *cobra.Command) {
@@ -110,7 +112,11 @@ func (f *metricFlags) load(ctx context.Context, env *Env) (metric.Dump, error) {
 		return metric.Dump{}, err
 	}
 	defer p.CloseIdle()
-	return p.Collect(ctx, f.params, metric.All()), nil
+	metrics := f.metrics
+	if metrics == nil {
+		metrics = metric.All()
+	}
+	return p.Collect(ctx, f.params, metrics), nil
 }
 
 // parseWindow reads 14d, 36h, 90m.

@@ -60,7 +60,10 @@ func (r Result) Usable() bool { return r.Failed == "" && !r.Partial && len(r.Ser
 
 // Why says why r is not usable, in a few words; empty when it is.
 func (r Result) Why() string {
-	m, _ := Lookup(r.Metric)
+	m, ok := Lookup(r.Metric)
+	if !ok {
+		m, _ = LookupHealth(r.Metric)
+	}
 	switch {
 	case r.Failed != "":
 		return r.Failed

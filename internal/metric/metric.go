@@ -24,6 +24,7 @@ const (
 	Nodes          Unit = "nodes"
 	PricePerHour   Unit = "currency/h"
 	Presence       Unit = "series"
+	Count          Unit = "count"
 	Mixed          Unit = "by resource label: cpu in cores, memory in bytes, pods as a count"
 )
 
@@ -38,6 +39,8 @@ const (
 	Ztunnel          Source = "ztunnel"
 	Istiod           Source = "istiod"
 	OpenCost         Source = "OpenCost"
+	NodeExporter     Source = "node-exporter"
+	IstioCNI         Source = "istio-cni"
 )
 
 // Kind tells how a metric is asked for.

@@ -55,6 +55,35 @@ func TestRegistryIsSmallUniqueAndDocumented(t *testing.T) {
 	}
 }
 
+func TestHealthIsUniqueAndDocumented(t *testing.T) {
+	names := map[string]bool{}
+	for _, m := range All() {
+		names[m.Name] = true
+	}
+	for _, m := range Health() {
+		q := m.Query(Params{})
+		switch {
+		case names[m.Name]:
+			t.Errorf("%s is not unique", m.Name)
+		case m.Kind != Instant:
+			t.Errorf("%s is not asked once", m.Name)
+		case m.Unit == "" || m.Doc == "" || m.NoData == "" || len(m.Sources) == 0:
+			t.Errorf("%s lacks unit, doc, what no data means or sources", m.Name)
+		case strings.ContainsAny(q, "\n\t") || strings.Contains(q, "__name__"):
+			t.Errorf("%s: %s", m.Name, q)
+		}
+		names[m.Name] = true
+		for _, s := range m.Series {
+			if !strings.Contains(q, s) {
+				t.Errorf("%s declares series %s, which its query does not read", m.Name, s)
+			}
+		}
+		if got, ok := LookupHealth(m.Name); !ok || got.Name != m.Name {
+			t.Errorf("%s cannot be looked up", m.Name)
+		}
+	}
+}
+
 func TestSamplesAreSpreadOverTheDayAndTheWeek(t *testing.T) {
 	end := time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC)
 	for _, days := range []int{7, 10, 14, 21, 28, 30, 60} {

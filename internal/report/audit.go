@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"io"
 	"slices"
+
+	"github.com/sidestep-mesh/sidestep/internal/doctor"
 )
 
 // AuditReport is an audit as people and programs read it.
@@ -171,7 +173,12 @@ type Rule struct {
 }
 
 // URL is the rule's place on the generated page.
-func (r Rule) URL() string { return docsURL + "#" + lower(r.Code) }
+func (r Rule) URL() string {
+	if _, isCheck := doctor.Lookup(r.Code); isCheck {
+		return checksURL + "#" + r.Code
+	}
+	return docsURL + "#" + lower(r.Code)
+}
 
 // JSON writes the report as a versioned document.
 func (r *AuditReport) JSON(w io.Writer) error { return writeJSON(w, r) }
