@@ -64,6 +64,14 @@ check: ## formatting, vet, linters with the purity rules, generated files, tidy 
 	  if [ "$$before" != "$$(documents)" ]; then echo "generated documentation was out of date; it has been written anew: look at git diff"; exit 1; fi
 	@echo "all checks passed"
 
+# How many generated meshes "make plan-campaign" plans, and from which seed on.
+MESHES ?= 20000
+SEED ?= 2
+
+.PHONY: plan-campaign
+plan-campaign: ## prove every prefix of the plans of 20,000 generated meshes (MESHES=..., SEED=...)
+	@$(GO) test ./internal/plan -run '^TestPlansOfGeneratedMeshes$$' -count 1 -timeout 24h -v -meshes $(MESHES) -seed $(SEED)
+
 .PHONY: bench
 bench: ## speed and memory of every part, with the curves over size
 	@$(GO) test -p 1 -run '^$$' -bench . -benchmem ./internal/...
