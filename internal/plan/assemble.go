@@ -13,7 +13,7 @@ import (
 // assemble puts what was found into waves and words.
 func (b *search) assemble(o Options, c *candidates, found *order, moving bool) (*Plan, error) {
 	reads := basis(b.start)
-	p := &Plan{Reads: reads, Fingerprint: fingerprint(reads), Done: c.done, Stays: c.stays, Accepted: b.accepted, Proof: b.proof}
+	p := &Plan{Reads: reads, Fingerprint: fingerprint(reads), Done: c.done, Stays: c.stays, Accepted: b.accepted, Proof: b.proof, Limits: b.limits()}
 	for _, n := range found.needs {
 		p.Needs = append(p.Needs, *n)
 	}

@@ -26,8 +26,8 @@ type Plan struct {
 	Done int
 	// Proof says what was compared.
 	Proof Proof
-	// Notes say what the proof does not cover and what was assumed.
-	Notes []string
+	// Notes say what else a reader should know; Limits what the proof does not cover and what was assumed.
+	Notes, Limits []string
 }
 
 // Manifests returns every object that the steps of the plan write, in their order, as server-side apply takes them.

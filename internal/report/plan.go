@@ -24,6 +24,7 @@ type PlanReport struct {
 	Stale       []PlanStale    `json:"stale,omitempty"`
 	Basis       []PlanRead     `json:"basis"`
 	Notes       []string       `json:"notes,omitempty"`
+	Limits      []string       `json:"limits,omitempty"`
 }
 
 // PlanSummary counts what a reader asks first: workloads.
@@ -170,7 +171,7 @@ type PlanStale struct {
 
 // NewPlan makes the document of a plan.
 func NewPlan(p *plan.Plan) (*PlanReport, error) {
-	r := &PlanReport{APIVersion: APIVersion, Kind: "Plan", Fingerprint: p.Fingerprint, Waves: []PlanWave{}, Stays: []PlanStay{}, Notes: p.Notes,
+	r := &PlanReport{APIVersion: APIVersion, Kind: "Plan", Fingerprint: p.Fingerprint, Waves: []PlanWave{}, Stays: []PlanStay{}, Notes: p.Notes, Limits: p.Limits,
 		Needs: planNeeds(p.Needs), Dropped: planNeeds(p.Dropped),
 		Proof: PlanProof{Comparisons: p.Proof.Comparisons, Scenarios: p.Proof.Scenarios, Classes: p.Proof.Regions, PodSets: p.Proof.PodSets, Weaker: p.Proof.Weaker,
 			Says: "with old and new pods of every workload that moves side by side, all at once, no call passes that is refused today; so none does after any part of the plan, in any order, nor on the way back"}}
@@ -318,6 +319,9 @@ func (r *PlanReport) Text(w io.Writer, o TextOptions) error {
 		count(r.Proof.Scenarios, "scenario"), plural(r.Proof.Classes, "class", "classes"), count(r.Proof.PodSets, "set"), number(r.Proof.Weaker))))
 	for _, note := range r.Notes {
 		p.line("Note: %s", note)
+	}
+	for _, limit := range r.Limits {
+		p.line("Not covered: %s.", limit)
 	}
 	_, err := w.Write(p.Bytes())
 	return err
