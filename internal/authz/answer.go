@@ -91,6 +91,9 @@ type Destination struct {
 	// Port is the pods' port; ServicePort the Service's, when made by service.
 	Port        uint16 `json:"port"`
 	ServicePort uint16 `json:"servicePort,omitempty"`
+	// AnyOther says that Port stands for every port that neither the pods, nor a Service, nor a policy names: a pod may
+	// listen on any.
+	AnyOther bool `json:"anyOther,omitempty"`
 }
 
 // Token is a JWT as the caller presents it.
@@ -200,7 +203,10 @@ type Divergence struct {
 type Result struct {
 	Equivalent  bool         `json:"equivalent"`
 	Divergences []Divergence `json:"divergences"`
-	// Notes say what the comparison did not cover and where it had to be split.
+	// Omitted says what was not compared: what is in one of the worlds only, and what differs between them and is known to be
+	// outside the model. Worlds are not Equivalent where anything was.
+	Omitted []string `json:"omitted,omitempty"`
+	// Notes say where the comparison had to be split and what is not listed.
 	Notes []string `json:"notes,omitempty"`
 	Stats Stats    `json:"stats"`
 }

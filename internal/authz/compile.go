@@ -41,6 +41,7 @@ func CompileAuthorizationPolicy(obj *securityv1.AuthorizationPolicy) (Authorizat
 		v.errorf("spec", "holds %d bytes of fields that this version does not know: the effect is unknown", n)
 	}
 	v.authorizationPolicy(spec, &p)
+	p.ports = p.namedPorts()
 	p.digest = digestOf(p)
 	return p, v.problems
 }

@@ -20,7 +20,10 @@ type comparison struct {
 	idCache map[*program][]*idMatcher
 	result  Result
 	groups  map[groupKey]int
+	// causes are the groups of calls by pod IP, whatever the port.
+	causes  map[groupKey]int
 	notes   map[string]bool
+	omitted map[string]bool
 	regions int
 }
 
@@ -41,35 +44,49 @@ func newComparison(before, after *model, same *correspondence, opts Options) *co
 	return &comparison{opts: opts, bounds: usualBounds, worlds: [2]*model{before, after}, same: same,
 		callers: newCallers(before, after, same, opts),
 		classes: &classCache{strings: map[string][]class{}}, idCache: map[*program][]*idMatcher{},
-		groups: map[groupKey]int{}, notes: map[string]bool{}, splits: map[string]*splitResult{}}
+		groups: map[groupKey]int{}, causes: map[groupKey]int{}, notes: map[string]bool{}, omitted: map[string]bool{}, splits: map[string]*splitResult{}}
 }
 
 func (d *comparison) run(shard, shards int) Result {
 	for _, w := range d.same.appeared {
 		if d.serves(w) {
-			d.note("%s is only in the second world: not compared as a destination", w.Pods())
+			d.omit("%s is only in the second world: calls to its pods' own addresses are not compared", w.Pods())
 		}
 	}
 	for _, w := range d.same.vanished {
 		if d.serves(w) {
-			d.note("%s is only in the first world: not compared as a destination or caller", w.Pods())
+			d.omit("%s is only in the first world: calls to it and by it are not compared", w.Pods())
 		}
 	}
 	n := 0
-	for _, c := range d.same.pairs {
-		if !d.serves(c.after) {
-			continue
-		}
+	for _, c := range d.destinations() {
 		if n%shards == shard {
 			d.destination(c)
 		}
 		n++
 	}
 	r := &d.result
-	r.Equivalent = len(r.Divergences) == 0
-	r.Notes = sortedKeys(d.notes)
+	r.Equivalent = len(r.Divergences) == 0 && len(d.omitted) == 0
+	r.Notes, r.Omitted = sortedKeys(d.notes), sortedKeys(d.omitted)
 	r.Stats.Regions = d.regions
 	return *r
+}
+
+// destinations lists the pods to look at as destinations. Those without counterpart are compared where a Service leads to
+// them that led to others.
+func (d *comparison) destinations() []counterpart {
+	var out []counterpart
+	for _, c := range d.same.pairs {
+		if d.serves(c.after) {
+			out = append(out, c)
+		}
+	}
+	for _, w := range d.same.appeared {
+		if d.serves(w) {
+			out = append(out, counterpart{nil, w})
+		}
+	}
+	return out
 }
 
 // serves reports whether a workload is looked at as a destination.
@@ -82,33 +99,92 @@ func (d *comparison) serves(w *Workload) bool {
 
 func (d *comparison) note(format string, args ...any) { d.notes[fmt.Sprintf(format, args...)] = true }
 
+func (d *comparison) omit(format string, args ...any) { d.omitted[fmt.Sprintf(format, args...)] = true }
+
 func (d *comparison) destination(c counterpart) {
 	d.result.Stats.Destinations++
-	before, after := d.worlds[0].targets(c.before), d.worlds[1].targets(c.after)
+	before, after := d.ways(c)
 	compared := false
 	for _, t := range before {
-		u, ok := sameTarget(t, after)
-		if !ok {
-			d.note("%s is not addressable so in the second world", t.destination().words())
-			continue
-		}
-		for _, proto := range bothProtocols(t, u) {
-			for _, pair := range d.callers.pairs {
-				if (pair.before.role == RoleGateway) && t.addressing == ByPodIP {
-					continue // gateways route to services
-				}
-				compared = d.scenario(pair, t, u, proto) || compared
-			}
+		if u, ok := sameTarget(t, after); ok {
+			compared = d.target(t, u) || compared
+		} else if !d.leads(1, t.svc, t.svcPort) {
+			d.omit("service %s:%d leads nowhere in the second world: calls by it are not compared", t.svc.name(), t.svcPort)
 		}
 	}
 	for _, u := range after {
 		if _, ok := sameTarget(u, before); !ok {
-			d.note("%s is only there in the second world: not compared", u.destination().words())
+			compared = d.joined(u) || compared
 		}
 	}
 	if !compared {
 		d.result.Stats.Skipped++
 	}
+}
+
+// target compares every caller and protocol at one target; it reports false when nothing that answers depend on differs.
+func (d *comparison) target(t, u target) (compared bool) {
+	for _, proto := range bothProtocols(t, u) {
+		for _, pair := range d.callers.pairs {
+			if pair.before.role == RoleGateway && t.addressing == ByPodIP {
+				continue // gateways route to services
+			}
+			compared = d.scenario(pair, t, u, proto) || compared
+		}
+	}
+	return compared
+}
+
+// leads reports whether a port of a Service leads anywhere in a world.
+func (d *comparison) leads(side int, s *Service, port uint16) bool {
+	return len(d.behind(side, s, port)) > 0
+}
+
+// behind lists the targets that a port of a Service leads to in a world.
+func (d *comparison) behind(side int, s *Service, port uint16) []target {
+	m := d.worlds[side]
+	there := m.services[s.ref()]
+	if there == nil {
+		return nil
+	}
+	var out []target
+	for _, pods := range there.Workloads {
+		w := m.workloads[pods]
+		if w == nil {
+			continue
+		}
+		for _, t := range m.targets(w) {
+			if t.svc == there && t.svcPort == port {
+				out = append(out, t)
+			}
+		}
+	}
+	return out
+}
+
+// joined compares a target that a Service did not lead to before with those that it led to: with the first of them, unless one
+// of the others decides all calls alike.
+func (d *comparison) joined(u target) bool {
+	stood := d.behind(0, u.svc, u.svcPort)
+	if len(stood) == 0 {
+		d.omit("service %s:%d leads nowhere in the first world: calls by it are not compared", u.svc.name(), u.svcPort)
+		return false
+	}
+	var first *comparison
+	for _, t := range stood {
+		trial := *d
+		trial.result, trial.groups, trial.causes = Result{}, map[groupKey]int{}, map[groupKey]int{}
+		if !trial.target(t, u) || len(trial.result.Divergences) == 0 {
+			return true
+		}
+		if first == nil {
+			first = &trial
+		}
+	}
+	d.regions = first.regions
+	d.result.Divergences = append(d.result.Divergences, first.result.Divergences...)
+	d.result.Stats.add(first.result.Stats)
+	return true
 }
 
 // sameTarget finds the target that is addressed as t is.

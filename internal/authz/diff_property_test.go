@@ -69,8 +69,8 @@ type scenario struct {
 func (d *comparison) scenarios() []scenario {
 	var out []scenario
 	for _, c := range d.same.pairs {
-		after := d.worlds[1].targets(c.after)
-		for _, t := range d.worlds[0].targets(c.before) {
+		before, after := d.ways(c)
+		for _, t := range before {
 			u, ok := sameTarget(t, after)
 			if !ok {
 				continue
@@ -80,7 +80,7 @@ func (d *comparison) scenarios() []scenario {
 					if pair.before.role == RoleGateway && t.addressing == ByPodIP {
 						continue
 					}
-					d.result, d.groups = Result{}, map[groupKey]int{}
+					d.result, d.groups, d.causes = Result{}, map[groupKey]int{}, map[groupKey]int{}
 					d.scenario(pair, t, u, proto)
 					s := scenario{pair, t, u, proto, map[string]bool{}}
 					for _, dv := range d.result.Divergences {
@@ -106,12 +106,16 @@ func (d *comparison) confirm(dv Divergence) error {
 		if c.after.Pods() != dv.Request.To.Workload {
 			continue
 		}
-		for _, t := range d.worlds[0].targets(c.before) {
+		before, after := d.ways(c)
+		for _, t := range before {
 			to := t.destination()
 			if to.Workload = c.after.Pods(); to != dv.Request.To {
 				continue
 			}
-			u, _ := sameTarget(t, d.worlds[1].targets(c.after))
+			u, ok := sameTarget(t, after)
+			if !ok {
+				continue
+			}
 			if err, ok := d.confirmAt(dv, t, u); ok {
 				return err
 			}

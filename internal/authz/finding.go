@@ -166,6 +166,16 @@ func (f *finding) keep(kind Kind, r Request, before, after Answer) {
 		f.d.result.Divergences[i].join(r, before, after, f)
 		return
 	}
+	if f.target.addressing == ByPodIP {
+		cause := key
+		cause.port = 0
+		if i, ok := f.d.causes[cause]; !ok {
+			f.d.causes[cause] = len(f.d.result.Divergences)
+		} else if f.target.undeclared {
+			f.d.result.Divergences[i].join(r, before, after, f) // as at a port that somebody declares
+			return
+		}
+	}
 	f.d.groups[key] = len(f.d.result.Divergences)
 	dv := Divergence{Kind: kind, Request: r, Before: before, After: after}
 	dv.join(r, before, after, f)

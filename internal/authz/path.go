@@ -90,6 +90,8 @@ type target struct {
 	port       uint16 // the pods' port
 	svcPort    uint16
 	declared   Protocol // of the service port, or of the pod port as the sidecar sees it
+	// undeclared says that only a policy names the port; other, that nothing does.
+	undeclared, other bool
 }
 
 // route finds the path of a call speaking proto (http or tcp).

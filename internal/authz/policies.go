@@ -66,6 +66,8 @@ type AuthorizationPolicy struct {
 	// Unmodelled lists the fields that this package does not know: the policy's effect is
 	// then unknown wherever it attaches.
 	Unmodelled []string
+	// ports are those that its rules name.
+	ports []uint16
 	// digest identifies the meaning (everything but nothing of the object's history).
 	digest string
 }

@@ -48,6 +48,9 @@ func TestDiffKnowsPreflights(t *testing.T) {
 		r := Diff(&c.before, &c.after, Options{})
 		kinds := map[Kind]bool{}
 		for _, d := range r.Divergences {
+			if d.Request.Protocol == ProtocolTCP {
+				continue // at a port that nothing declares, such a DENY refuses every stream of bytes
+			}
 			kinds[d.Kind] = true
 			if d.Request.preflight() || strings.Contains(d.After.Why, "contradicts") {
 				t.Errorf("%s: %s (%s)", name, d.Words, d.After.Why)

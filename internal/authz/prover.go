@@ -73,9 +73,12 @@ func Diff(before, after *World, opts Options) Result { return NewProver(before).
 // Merge joins the results of all parts.
 func Merge(opts Options, parts ...Result) Result {
 	out := Result{Equivalent: true}
-	notes := map[string]bool{}
+	notes, omitted := map[string]bool{}, map[string]bool{}
 	for _, p := range parts {
 		out.Equivalent = out.Equivalent && p.Equivalent
+		for _, o := range p.Omitted {
+			omitted[o] = true
+		}
 		out.Divergences = append(out.Divergences, p.Divergences...)
 		for _, n := range p.Notes {
 			notes[n] = true
@@ -83,6 +86,7 @@ func Merge(opts Options, parts ...Result) Result {
 		out.Stats.add(p.Stats)
 	}
 	out.Notes = sortedKeys(notes)
+	out.Omitted = sortedKeys(omitted)
 	sortDivergences(out.Divergences)
 	out.limit(opts)
 	return out

@@ -71,6 +71,7 @@ func TestHalfRestartedWorkloadsAreFourPairs(t *testing.T) {
 			"weaker: Deployment shop/cart (new) (sidecar) -> Deployment shop/cart (new) by service",
 			"weaker: Deployment shop/cart (old) (sidecar) -> Deployment shop/cart (new) by pod IP",
 			"weaker: Deployment shop/cart (old) (sidecar) -> Deployment shop/cart (new) by service",
+			"weaker: outside (none) -> Deployment shop/cart (new) by pod IP",
 			"weaker: outside (none) -> Deployment shop/cart (new) by service",
 		}},
 		"new pods of the caller and of the server ambient, the old server without HBONE": {

@@ -1,7 +1,11 @@
 package authz
 
 import (
+	"maps"
+	"math"
+	"slices"
 	"sort"
+	"strconv"
 )
 
 // targets lists every way to address every known port of a workload: by each service
@@ -51,10 +55,113 @@ func (m *model) targets(w *Workload) []target {
 }
 
 func (t target) destination() Destination {
-	d := Destination{Workload: t.w.Pods(), Addressing: t.addressing, Port: t.port}
+	d := Destination{Workload: t.w.Pods(), Addressing: t.addressing, Port: t.port, AnyOther: t.other}
 	if t.svc != nil {
 		d.Service = t.svc.Namespace + "/" + t.svc.Name
 		d.ServicePort = t.svcPort
 	}
 	return d
 }
+
+// ways lists the targets of a destination before and after a change. A pod may listen on any port, declared or not, so that by
+// its own address every port is called that either world declares or some policy of either names, and one that stands for all others.
+func (d *comparison) ways(c counterpart) (before, after []target) {
+	sides := [2]*Workload{c.before, c.after}
+	var lists [2][]target
+	declared := map[uint16]bool{}
+	named := map[uint16]bool{}
+	asked := false
+	for side, w := range sides {
+		if w == nil {
+			continue
+		}
+		m := d.worlds[side]
+		lists[side] = m.targets(w)
+		for _, t := range lists[side] {
+			declared[t.port] = true
+		}
+		if w.Mode != ModeNone && w.Role == RoleApplication {
+			asked = true
+			m.namedPorts(w, named)
+		}
+	}
+	if c.before == nil {
+		return nil, slices.DeleteFunc(lists[1], func(t target) bool { return t.svc == nil })
+	}
+	if !asked {
+		return lists[0], lists[1]
+	}
+	other := uint16(math.MaxUint16)
+	for declared[other] || named[other] {
+		other--
+	}
+	for side, w := range sides {
+		has := map[uint16]bool{}
+		for _, t := range lists[side] {
+			if t.svc == nil {
+				has[t.port] = true
+			}
+		}
+		for _, ports := range []map[uint16]bool{declared, named} {
+			for _, p := range slices.Sorted(maps.Keys(ports)) {
+				if !has[p] {
+					has[p] = true
+					lists[side] = append(lists[side], target{w: w, addressing: ByPodIP, port: p, declared: ProtocolAuto, undeclared: !declared[p]})
+				}
+			}
+		}
+		lists[side] = append(lists[side], target{w: w, addressing: ByPodIP, port: other, declared: ProtocolAuto, undeclared: true, other: true})
+	}
+	return lists[0], lists[1]
+}
+
+// namedPorts adds the ports that policies for a workload name.
+func (m *model) namedPorts(w *Workload, into map[uint16]bool) {
+	for _, i := range m.authz.forServer(m.cfg.root(), w, m.authzAt) {
+		for _, p := range m.w.Policies.Authorization[i].ports {
+			into[p] = true
+		}
+	}
+	if wp := m.workloadWaypoint(w); wp != nil {
+		for _, i := range m.authz.forWaypoint(m.cfg, wp, nil) {
+			for _, p := range m.w.Policies.Authorization[i].ports {
+				into[p] = true
+			}
+		}
+	}
+	if p := m.peer(w).workload; p != nil {
+		for port := range p.Ports {
+			into[port] = true
+		}
+	}
+	for _, port := range w.ExcludedInboundPorts {
+		into[port] = true
+	}
+}
+
+// namedPorts lists the ports that the rules name.
+func (p *AuthorizationPolicy) namedPorts() []uint16 {
+	var out []uint16
+	add := func(lists ...[]string) {
+		for _, list := range lists {
+			for _, v := range list {
+				if n, err := strconv.ParseUint(v, 10, 16); err == nil && n > 0 && !slices.Contains(out, uint16(n)) {
+					out = append(out, uint16(n))
+				}
+			}
+		}
+	}
+	for i := range p.Rules {
+		for j := range p.Rules[i].To {
+			add(p.Rules[i].To[j].Ports, p.Rules[i].To[j].NotPorts)
+		}
+		for _, c := range p.Rules[i].When {
+			if c.Key == keyDestinationPort {
+				add(c.Values, c.NotValues)
+			}
+		}
+	}
+	return out
+}
+
+func (s *Service) name() string { return s.Namespace + "/" + s.Name }

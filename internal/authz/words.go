@@ -125,6 +125,9 @@ func (c Caller) words() string {
 	switch {
 	case c.Principal != "":
 		s = shortPrincipal(c.Principal)
+		if c.PrincipalAfter != "" {
+			s += ", then " + shortPrincipal(c.PrincipalAfter)
+		}
 	case c.Workload != nil:
 		s = c.Workload.Namespace + "/" + c.Workload.Name
 	default:
@@ -157,11 +160,17 @@ func shortPrincipal(p string) string {
 
 func (d Destination) words() string {
 	s := d.Workload.Namespace + "/" + d.Workload.Name
+	if d.Workload.Set != "" {
+		s += " (" + d.Workload.Set + ")"
+	}
 	switch d.Addressing {
 	case ByService:
 		return fmt.Sprintf("%s:%d by service %s:%d", s, d.Port, d.Service, d.ServicePort)
 	case ByHeadless:
 		return fmt.Sprintf("%s:%d by headless service %s", s, d.Port, d.Service)
+	}
+	if d.AnyOther {
+		return fmt.Sprintf("%s:%d (any port that nothing names) by pod IP", s, d.Port)
 	}
 	return fmt.Sprintf("%s:%d by pod IP", s, d.Port)
 }
