@@ -58,6 +58,7 @@ func (d *comparison) run(shard, shards int) Result {
 			d.omit("%s is only in the first world: calls to it and by it are not compared", w.Pods())
 		}
 	}
+	d.omitOutside()
 	n := 0
 	for _, c := range d.destinations() {
 		if n%shards == shard {
@@ -70,6 +71,30 @@ func (d *comparison) run(shard, shards int) Result {
 	r.Notes, r.Omitted = sortedKeys(d.notes), sortedKeys(d.omitted)
 	r.Stats.Regions = d.regions
 	return *r
+}
+
+// omitOutside lists what differs and is not modelled.
+func (d *comparison) omitOutside() {
+	before, after := d.worlds[0].w.Outside, d.worlds[1].w.Outside
+	for _, facts := range []map[string]string{before, after} {
+		for what := range facts {
+			if b, a := before[what], after[what]; b != a {
+				d.omit("%s differs (%s, then %s), and what it changes is not modelled", what, given(b), given(a))
+			}
+		}
+	}
+}
+
+// given shortens the value of a fact for a sentence.
+func given(value string) string {
+	const most = 60
+	switch {
+	case value == "":
+		return "not given"
+	case len(value) > most:
+		return value[:most] + "..."
+	}
+	return value
 }
 
 // destinations lists the pods to look at as destinations. Those without counterpart are compared where a Service leads to

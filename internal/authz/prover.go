@@ -70,6 +70,22 @@ func (p *Prover) comparison(after *World, opts Options) *comparison {
 // Diff compares two worlds; see Prover.Compare.
 func Diff(before, after *World, opts Options) Result { return NewProver(before).Compare(after, opts) }
 
+// Meets reports whether two worlds have any workload in common that could be compared.
+func (w *World) Meets(o *World) bool {
+	here := map[Ref]bool{}
+	for i := range w.Workloads {
+		if x := &w.Workloads[i]; x.Role != RoleWaypoint && x.Role != RoleOther {
+			here[x.Ref] = true
+		}
+	}
+	for i := range o.Workloads {
+		if here[o.Workloads[i].Ref] {
+			return true
+		}
+	}
+	return false
+}
+
 // Merge joins the results of all parts.
 func Merge(opts Options, parts ...Result) Result {
 	out := Result{Equivalent: true}

@@ -18,6 +18,9 @@ type World struct {
 	// Unknown lists what could not be seen or is not modelled. Whatever it covers is
 	// answered "unknown", which Diff counts as weaker.
 	Unknown []Unknown
+	// Outside are facts that are known to change decisions and that this package does not model, by what they are
+	// about: a setting of the mesh, an annotation. Where two worlds differ in one, the comparison says so.
+	Outside map[string]string
 }
 
 // Config is the part of the mesh configuration and of istiod's environment that

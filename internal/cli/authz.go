@@ -112,12 +112,13 @@ func newAuthzDiffCommand(env *Env) *cobra.Command {
 		Use:   "diff BEFORE [AFTER]",
 		Short: "Say whether two states of a mesh decide every call alike, or which calls tell them apart",
 		Long: `Compares every call that any policy can tell from another: nothing is sampled. BEFORE and
-AFTER are files, folders or snapshots; without BEFORE, the current context is read. With --move,
+AFTER are files, folders or snapshots; without BEFORE, the current context is read. What is in one
+of them only, or differs and is known to be outside the model, is listed as not compared. With --move,
 AFTER is BEFORE, or the AFTER given, after what a person would do to bring workloads into another
 mode: label their templates, restart them, and for =waypoint create the Gateway, bind the Services
 and copy the policies. A mode that a workload cannot be in is refused with the reason.
 
-Exit codes: 0 equivalent, 1 not comparable, 2 at least one call is decided differently.`,
+Exit codes: 0 equivalent, 1 not comparable, 2 at least one call is decided differently or something was not compared.`,
 		Example: `  sidestep authz diff before.snapshot after.snapshot
   sidestep authz diff main/ branch/ -o json
   sidestep authz diff mesh/ --move payments=ambient --move orders/deploy/api=ambient`,
@@ -137,6 +138,9 @@ Exit codes: 0 equivalent, 1 not comparable, 2 at least one call is decided diffe
 				return err
 			}
 			a, b := mesh.AuthzWorld(before), mesh.AuthzWorld(after)
+			if !a.Meets(&b) {
+				return errors.New("the two states have no workload in common, so that nothing can be compared: BEFORE and AFTER have to be states of one mesh")
+			}
 			result := diffOnEveryCore(&a, &b, options)
 			if output == "json" {
 				err = report.AuthzDiffJSON(env.Stdout, result)

@@ -175,6 +175,9 @@ func AuthzDiffJSON(w io.Writer, r authz.Result) error { return writeJSON(w, r.Do
 // mostGroups is how many kinds of divergence are shown unless the output is wide.
 const mostGroups = 10
 
+// mostOmitted is how much of what was not compared is listed unless the output is wide.
+const mostOmitted = 20
+
 // mostDestinations is how many destinations of one kind of divergence are named unless the output is wide.
 const mostDestinations = 4
 
@@ -199,12 +202,22 @@ func AuthzDiffText(w io.Writer, r authz.Result, o TextOptions) error {
 		}
 		textGroup(p, g, o.Wide)
 	}
-	if r.Equivalent {
+	switch {
+	case r.Equivalent:
 		p.line("Equivalent: no call is decided differently.")
+	case len(r.Divergences) == 0:
+		p.line("%s", p.bold("No call that was compared is decided differently, but not everything could be compared."))
 	}
 	s := r.Stats
 	p.line("%s", p.faint(fmt.Sprintf("Compared %s, %s and %s of requests; %s that nothing changed for left out.",
 		count(s.Destinations, "destination"), count(s.Scenarios, "scenario"), plural(s.Regions, "class", "classes"), count(s.Skipped, "destination"))))
+	for i, what := range r.Omitted {
+		if i == mostOmitted && !o.Wide {
+			p.line("and %s more were not compared: see --wide or -o json", number(len(r.Omitted)-i))
+			break
+		}
+		p.line("Not compared: %s", what)
+	}
 	for _, note := range r.Notes {
 		p.line("Note: %s", note)
 	}
