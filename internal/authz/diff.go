@@ -287,10 +287,15 @@ func (d *comparison) scenario(pair callerPair, t, u target, proto Protocol) bool
 	if pair.narrows(t) {
 		p[1] = path{unknown: "the caller's sidecar may not know the service, and would then call it in plaintext", route: p[1].route}
 	}
-	if p[0].equalTo(&p[1]) {
+	list := d.callers.lists[pair]
+	same := p[0].equalTo(&p[1])
+	if same && !list.moved {
 		return false
 	}
-	for _, c := range d.callers.lists[pair].partition(d.questions(&p[0], &p[1])) {
+	for _, c := range list.partition(d.questions(&p[0], &p[1])) {
+		if same && c.rep.ids[0] == c.rep.ids[1] {
+			continue
+		}
 		for _, tok := range tokens(&p[0], &p[1]) {
 			d.result.Stats.Scenarios++
 			d.solve(pair, c, t, u, proto, &p, tok)

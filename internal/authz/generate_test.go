@@ -207,6 +207,8 @@ func (g gen) peer(i int) *securityv1.PeerAuthentication {
 	if g.chance(50) {
 		p.Spec.Selector = &typev1beta1.WorkloadSelector{MatchLabels: map[string]string{"app": pick(g, "w0", "w1")}}
 		p.Spec.PortLevelMtls = map[uint32]*securityapi.PeerAuthentication_MutualTLS{8080: mode(), 9090: mode()}
+	} else if g.chance(25) {
+		p.Spec.Selector = &typev1beta1.WorkloadSelector{}
 	}
 	return p
 }

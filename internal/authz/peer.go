@@ -9,9 +9,26 @@ import (
 // strictPolicyName is what istiod calls the policy that it makes of STRICT for ztunnel.
 const strictPolicyName = "istio_converted_static_strict"
 
-// peerChoice is the PeerAuthentication of each scope that counts for a workload.
+// peerChoice is the PeerAuthentication of each scope that counts for a workload. Istiod chooses three times, and takes a selector
+// without labels for another thing each time: for sidecars it is none; a workload's reference to what ztunnel
+// enforces takes it for none too, but does not see one in the root namespace from elsewhere; and what ztunnel is sent takes no
+// policy with a selector for a namespace's (pilot/pkg/serviceregistry/ambient workloads.go fetchPeerAuthentications, policies.go
+// PolicyCollections).
 type peerChoice struct {
 	mesh, namespace, workload *PeerAuthentication
+	// referred and sent are the parents that a workload's reference and a policy's conversion go by.
+	referred, sent parents
+}
+
+// parents are the policies that a workload's own inherits from.
+type parents struct{ mesh, namespace *PeerAuthentication }
+
+// strict reports whether plaintext is refused where nothing more special says otherwise.
+func (p parents) strict() bool {
+	if p.namespace != nil && p.namespace.Mode != MTLSUnset {
+		return p.namespace.Mode == MTLSStrict
+	}
+	return p.mesh != nil && p.mesh.Mode == MTLSStrict
 }
 
 // choosePeer finds, per scope, the oldest PeerAuthentication; names break ties, where
@@ -27,8 +44,18 @@ func choosePeer(root string, all []*PeerAuthentication, w *Workload) peerChoice 
 		switch {
 		case len(p.Selector) == 0 && p.Namespace == root:
 			older(&c.mesh, p)
+			if !p.Selected || w.Ref.Namespace == root {
+				older(&c.referred.mesh, p)
+			}
+			if !p.Selected {
+				older(&c.sent.mesh, p)
+			}
 		case len(p.Selector) == 0 && p.Namespace == w.Ref.Namespace:
 			older(&c.namespace, p)
+			older(&c.referred.namespace, p)
+			if !p.Selected {
+				older(&c.sent.namespace, p)
+			}
 		case len(p.Selector) > 0 && p.Namespace == w.Ref.Namespace && p.Namespace != root && selects(p.Selector, w.Labels):
 			older(&c.workload, p)
 		}
@@ -110,68 +137,65 @@ func (z ztunnelPeer) key() string {
 	return b.String()
 }
 
-// ztunnel converts as pilot/pkg/serviceregistry/ambient/authorization.go does:
-// convertedSelectorPeerAuthentications says what is attached, convertPeerAuthentication
-// what the port-level policy holds.
+// ztunnel converts as pilot/pkg/serviceregistry/ambient/authorization.go does: refers says what the workload refers to
+// (convertedSelectorPeerAuthentications), convert what of it is there (convertPeerAuthentication). A reference to a policy that is
+// not sent does nothing.
 func (c peerChoice) ztunnel() ztunnelPeer {
-	var z ztunnelPeer
-	parentStrict := false
-	if c.mesh != nil {
-		parentStrict = c.mesh.Mode == MTLSStrict
-		z.by = c.mesh
+	z := ztunnelPeer{static: c.referred.strict(), by: c.referred.mesh}
+	if n := c.referred.namespace; n != nil && n.Mode != MTLSUnset {
+		z.by = n
 	}
-	if c.namespace != nil && c.namespace.Mode != MTLSUnset {
-		parentStrict = c.namespace.Mode == MTLSStrict
-		z.by = c.namespace
-	}
-	z.static = parentStrict
 	w := c.workload
 	if w == nil {
 		return z
 	}
 	if w.Mode != MTLSUnset {
-		z.by = w
-		z.static = w.Mode == MTLSStrict
+		z.by, z.static = w, w.Mode == MTLSStrict
 	}
-	strict := z.static
-	attach := false
-	for _, m := range w.Ports {
-		switch {
-		case !strict && m == MTLSStrict,
-			strict && m == MTLSPermissive,
-			// A port-level DISABLE under an inherited STRICT does not attach the policy.
-			strict && m == MTLSDisable && w.Mode == MTLSStrict:
-			attach = true
-		}
-	}
-	if !attach {
+	if !w.refers(z.static) {
 		return z
 	}
-	z.by = w
-	if !strict {
-		for p, m := range w.Ports {
-			if m == MTLSStrict {
-				z.strictPorts = append(z.strictPorts, p)
+	z.by, z.static = w, false
+	w.convert(c.sent, &z)
+	return z
+}
+
+// refers reports whether workloads of a policy refer to its own conversion, given whether it is strict at large.
+func (p *PeerAuthentication) refers(strict bool) bool {
+	for _, m := range p.Ports {
+		switch {
+		case !strict && m == MTLSStrict, strict && m == MTLSPermissive:
+			return true
+		case strict && m == MTLSDisable && p.Mode == MTLSStrict:
+			return true // a port-level DISABLE under an inherited STRICT is not referred to
+		}
+	}
+	return false
+}
+
+// convert adds what istiod sends of a policy. Its conditions read as the source does, where && binds before ||: a STRICT port is left out
+// where the mesh is STRICT and the namespace silent, whatever the policy's own mode; an open one where a silent namespace policy hides the mesh's STRICT.
+func (p *PeerAuthentication) convert(from parents, z *ztunnelPeer) {
+	is := func(q *PeerAuthentication, m MTLS) bool { return q != nil && q.Mode == m }
+	unset := p.Mode == MTLSUnset
+	namespaceSilent := from.namespace == nil || from.namespace.Mode == MTLSUnset
+	parentsStrict := unset && is(from.namespace, MTLSStrict) || namespaceSilent && is(from.mesh, MTLSStrict)
+	notStrict := from.namespace != nil && !is(from.namespace, MTLSStrict) || from.namespace == nil && !is(from.mesh, MTLSStrict)
+	for port, m := range p.Ports {
+		switch m {
+		case MTLSStrict:
+			if p.Mode != MTLSStrict && !parentsStrict {
+				z.strictPorts = append(z.strictPorts, port)
+			}
+		case MTLSPermissive, MTLSDisable:
+			if p.Mode == MTLSStrict || unset && !notStrict {
+				z.exceptSet = true
+				z.except = append(z.except, port)
 			}
 		}
-		sortPorts(z.strictPorts)
-		return z
 	}
-	z.static = false
-	if w.Mode == MTLSUnset && c.namespace != nil && c.namespace.Mode != MTLSStrict {
-		// The mesh is STRICT, the namespace's policy says nothing, and the workload's opens a
-		// port: istiod leaves STRICT to the port-level policy and then takes the parent for
-		// not strict, so nothing at all is sent.
-		return z
-	}
-	z.exceptSet = true
-	for p, m := range w.Ports {
-		if m == MTLSPermissive || m == MTLSDisable {
-			z.except = append(z.except, p)
-		}
-	}
+	sortPorts(z.strictPorts)
 	sortPorts(z.except)
-	return z
 }
 
 func sortPorts(p []uint16) { sort.Slice(p, func(i, j int) bool { return p[i] < p[j] }) }

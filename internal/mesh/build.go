@@ -72,6 +72,7 @@ func Build(s *snapshot.Snapshot, assume Assume) *Mesh {
 	b.gatherWaypoints()
 	b.bindAll()
 	b.compileAuthz()
+	b.gatherOutside()
 	b.attachPolicies()
 	b.attachVirtualServices()
 	b.attachDestinationRules()

@@ -262,6 +262,7 @@ func (b *builder) readMeshConfig(cp *controlPlane, cm *corev1.ConfigMap) {
 	cp.settings = cm.Data["mesh"]
 	cp.client = readClientDefaults(cm.Data["mesh"])
 	cp.client.Ref = ref
+	b.readOutside(cp.revision, cm.Data["mesh"])
 	var networks struct {
 		Networks map[string]json.RawMessage `json:"networks"`
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
+	"github.com/sidestep-mesh/sidestep/internal/authz"
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
 	"github.com/sidestep-mesh/sidestep/internal/meshtest"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot/manifest"
@@ -39,12 +40,16 @@ func FuzzBuild(f *testing.F) {
 		if !slices.Equal(meshtest.Facts(m), meshtest.Facts(mesh.Build(s, mesh.Assume{}))) {
 			t.Fatal("two builds of one snapshot differ")
 		}
-		sets := 0
+		world, sets := mesh.AuthzWorld(m), 0
 		for _, w := range m.Workloads {
 			sets += len(w.Sets)
 		}
-		if world := mesh.AuthzWorld(m); len(world.Workloads) != sets {
-			t.Fatalf("the world has %d sets of pods, the mesh %d", len(world.Workloads), sets)
+		names := map[authz.Pods]bool{}
+		for _, w := range world.Workloads {
+			names[w.Pods()] = true
+		}
+		if len(world.Workloads) < sets || len(names) != len(world.Workloads) {
+			t.Fatalf("the world has %d workloads of %d names, the mesh %d sets of pods", len(world.Workloads), len(names), sets)
 		}
 	})
 }

@@ -364,4 +364,6 @@ type Mesh struct {
 	namespaces map[string]*namespace
 	clientTLS  clientTLS
 	routing    route.World
+	// outside is authz.World.Outside.
+	outside map[string]string
 }

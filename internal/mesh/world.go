@@ -21,12 +21,14 @@ func AuthzWorld(m *Mesh) authz.World {
 		Config:   m.authzConfig(),
 		Policies: m.Authorization,
 		Unknown:  m.authzUnknown(),
+		Outside:  m.outside,
 	}
 	for _, x := range m.Workloads {
 		for i := range x.Sets {
 			w.Workloads = append(w.Workloads, m.authzWorkload(x, i))
 		}
 	}
+	w.Workloads = append(w.Workloads, m.authzGateways()...)
 	for _, s := range m.Services {
 		switch {
 		case len(s.Workloads) > 0:
@@ -165,7 +167,7 @@ func (m *Mesh) authzWorkload(w *Workload, set int) authz.Workload {
 	switch {
 	case w.opaque != "":
 		out.Unknown = w.opaque
-	case w.Has(InterceptionMode) && w.Annotations[AnnotationInterception] == "NONE":
+	case slices.ContainsFunc(w.Evidence(InterceptionMode), func(e Evidence) bool { return e.Value == "NONE" }):
 		out.Unknown = "interception mode NONE: inbound calls may not pass the sidecar"
 	}
 	return out
@@ -227,6 +229,16 @@ func workloadIPs(w *Workload, pods []*snapshot.Pod) []netip.Addr {
 	return out
 }
 
+// captureDefault is what the injector's values say of a setting of capture that the workload does not annotate.
+func (w *Workload) captureDefault(field string) string {
+	for _, e := range w.Evidence(TrafficExclusion) {
+		if e.Object.Kind == kindConfigMap.Kind && strings.HasSuffix(e.Field, field) {
+			return e.Value
+		}
+	}
+	return ""
+}
+
 // excludedInbound lists the ports that annotations keep out of the sidecar: those excluded, and those
 // known but not among the ones included.
 func excludedInbound(w *Workload, ports []authz.Port) []uint16 {
@@ -236,12 +248,21 @@ func excludedInbound(w *Workload, ports []authz.Port) []uint16 {
 			out = append(out, p)
 		}
 	}
-	for _, text := range splitList(w.Annotations[trafficExcludeInboundPorts]) {
+	excluded, annotated := w.Annotations[trafficExcludeInboundPorts]
+	if !annotated {
+		excluded = w.captureDefault("xcludeInboundPorts")
+	}
+	for _, text := range splitList(excluded) {
 		if n, err := strconv.Atoi(text); err == nil {
 			add(n)
 		}
 	}
-	if list, ok := w.Annotations[trafficIncludeInboundPorts]; ok && list != "*" {
+	list, ok := w.Annotations[trafficIncludeInboundPorts]
+	if !ok {
+		list = w.captureDefault("ncludeInboundPorts")
+		ok = list != ""
+	}
+	if ok && list != "*" {
 		included := splitList(list)
 		for _, p := range ports {
 			if n := int(p.Number); !slices.Contains(included, strconv.Itoa(n)) {
