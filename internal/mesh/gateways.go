@@ -8,9 +8,6 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// gatewayController is the controller that istiod makes Deployments of Gateways as.
-const gatewayController = "istio.io/gateway-controller"
-
 // authzGateways describes the Gateways whose pods istiod makes itself and that are not in the input, as in manifests: policies are enforced there all
 // the same (pilot/pkg/config/kube/gatewaycommon/deploymentcontroller.go).
 func (m *Mesh) authzGateways() []authz.Workload {
@@ -71,5 +68,5 @@ func (m *Mesh) istioGateway(class string) bool {
 		return true
 	}
 	c, ok := snapshot.Get[*gatewayv1.GatewayClass](m.Snapshot, "", class)
-	return ok && string(c.Spec.ControllerName) == gatewayController
+	return ok && string(c.Spec.ControllerName) == controllerGateway
 }

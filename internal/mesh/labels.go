@@ -110,7 +110,9 @@ const (
 const (
 	controllerMesh  = "istio.io/mesh-controller"
 	controllerAgent = "istio.io/agentgateway-waypoint-controller"
-	proxyProtocol   = "istio.io/PROXY"
+	// controllerGateway is that of the classes whose pods istiod makes.
+	controllerGateway = "istio.io/gateway-controller"
+	proxyProtocol     = "istio.io/PROXY"
 )
 
 // istioDomain ends the prefix of every label and annotation of Istio's.
