@@ -19,6 +19,8 @@ type Options struct {
 	// Callers, when not nil, says which callers to look at. A caller outside the mesh has no principal and an
 	// identity that only policies name has no workload; Others is not set.
 	Callers func(Caller) bool
+	// OnlyDeclaredPorts leaves out calls by pod IP to ports that neither the pods nor a Service declare.
+	OnlyDeclaredPorts bool
 	// From says for pods of the second world which pods of the first they took the place of, where neither
 	// their names nor those of their workloads say so: a workload under another name.
 	From map[Pods]Pods

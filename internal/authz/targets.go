@@ -88,7 +88,7 @@ func (d *comparison) ways(c counterpart) (before, after []target) {
 	if c.before == nil {
 		return nil, slices.DeleteFunc(lists[1], func(t target) bool { return t.svc == nil })
 	}
-	if !asked {
+	if !asked || d.opts.OnlyDeclaredPorts {
 		return lists[0], lists[1]
 	}
 	other := uint16(math.MaxUint16)
