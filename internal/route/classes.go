@@ -114,12 +114,12 @@ func (a *attributeTests) values(domains []string) (values []string, complete boo
 				values = append(values, strings.ToLower(t.Value), strings.ToUpper(t.Value))
 			}
 		case Prefix:
-			values = append(values, t.Value, t.Value+freshWord)
+			values = append(values, t.Value, a.after(t.Value))
 			if t.Fold {
-				values = append(values, strings.ToUpper(t.Value)+freshWord)
+				values = append(values, a.after(strings.ToUpper(t.Value)))
 			}
 		case Segment:
-			values = append(values, t.Value, t.Value+"/"+freshWord, t.Value+freshWord)
+			values = append(values, t.Value, a.after(t.Value+"/"), a.after(t.Value))
 			if t.Fold {
 				values = append(values, strings.ToUpper(t.Value))
 			}
@@ -134,26 +134,39 @@ func (a *attributeTests) values(domains []string) (values []string, complete boo
 	return values, true
 }
 
-// freshWord is a word that no configuration is likely to have; what matters is that it is not a prefix of, or equal
-// to, what a test names, and fresh makes sure of it.
-const freshWord = "any-other"
+// after returns text with a word behind it that no test asks for: what begins with the text passes the same prefixes
+// as the result, and no other test.
+func (a *attributeTests) after(text string) string {
+	asked := func(c byte) bool {
+		next := strings.ToLower(text + string(c))
+		return slices.ContainsFunc(a.tests, func(t Test) bool { return strings.HasPrefix(strings.ToLower(t.Value), next) })
+	}
+	for _, word := range []string{"any-other", "other", "else", "x", "y", "z"} {
+		if !asked(word[0]) {
+			return text + word
+		}
+	}
+	for c := byte('!'); c < 0x7f; c++ {
+		if c != '?' && c != '#' && c != '/' && (c < 'A' || c > 'Z') && !asked(c) {
+			return text + string(c)
+		}
+	}
+	return text + "\x80" // every character is asked for: one that none can name
+}
 
+// fresh is a value that passes no test but those that every value passes.
 func (a *attributeTests) fresh() string {
-	v := freshWord
 	switch a.name {
 	case "path":
-		v = "/" + v
+		return a.after("/")
 	case "method":
-		for _, v = range []string{"GET", "POST", "PUT", "DELETE", "OTHER"} {
+		for _, v := range []string{"GET", "POST", "PUT", "DELETE"} {
 			if !slices.ContainsFunc(a.tests, func(t Test) bool { return t.plain(Value{Text: v}) }) {
-				break
+				return v
 			}
 		}
 	}
-	for slices.ContainsFunc(a.tests, func(t Test) bool { return strings.HasPrefix(strings.ToLower(t.Value), strings.ToLower(v)) }) {
-		v += "x"
-	}
-	return v
+	return a.after("")
 }
 
 // automatonValues finds values with the automata of all tests.

@@ -162,3 +162,26 @@ func (t *Table) fingerprint(proxies bool) string {
 	}
 	return b.String()
 }
+
+// clients are the workloads that a footprint may single out: those of its namespaces, and all where it has selectors.
+func (w *World) clients(f *footprint) []*Workload {
+	var out []*Workload
+	add := func(i int) {
+		x := &w.Workloads[i]
+		if x.Mode != None && x.Scope == nil {
+			out = append(out, x)
+		}
+	}
+	if len(f.selectors) > 0 {
+		for i := range w.Workloads {
+			add(i)
+		}
+		return out
+	}
+	for _, ns := range sortedKeys(f.namespaces) {
+		for _, i := range w.hosts().byNamespace[ns] {
+			add(i)
+		}
+	}
+	return out
+}

@@ -95,6 +95,11 @@ func answerPart(a, b *Action) Part {
 	if a.Kind == Redirect || a.Kind == Respond || b.Kind == Redirect || b.Kind == Respond {
 		return PartAnswer
 	}
+	for _, side := range []*Action{a, b} {
+		if _, ok := side.Fields[PartSubset]; ok && side.Kind == Refuse {
+			return PartSubset
+		}
+	}
 	return PartDestination
 }
 

@@ -18,19 +18,26 @@ type Ending struct {
 	Request Request
 	// Rule is the route, the zero Origin for none; Match where its condition stands.
 	Rule, Match Origin
-	Conditional bool
 	// Via is the VirtualService that a delegate's route belongs to.
 	Via Ref
 	// Unknown says why the answer may be wrong.
 	Unknown string
-	// Tests are the condition.
-	Tests Match
+	// Unmatched reports whether no route matches, so that the call is refused.
+	Unmatched bool
+	// Conditions are the matches that decide: the rule's, or of all rules where none matches.
+	Conditions []Condition
+}
+
+// Condition is a match with where it was read.
+type Condition struct {
+	Origin Origin
+	Match  Match
 }
 
 // Endings lists what the sidecars of a Service's clients do to calls that ztunnel would not: for any client, and
 // for those of workloads that some object singles out. Waypoint is where a waypoint of the Service stands, its own
 // namespace where it has none.
-func (w *World) Endings(s *Service, workloads []*Workload) []Ending {
+func (w *World) Endings(s *Service) []Ending {
 	var out []Ending
 	waypoint := s.Waypoint
 	if waypoint == (Ref{}) {
@@ -43,7 +50,7 @@ func (w *World) Endings(s *Service, workloads []*Workload) []Ending {
 		}
 		seen := map[string]bool{}
 		anyone := &Workload{Ref: Ref{Namespace: "\x00"}, Mode: Sidecar}
-		for _, x := range append([]*Workload{anyone}, workloads...) {
+		for _, x := range append([]*Workload{anyone}, w.clients(&f)...) {
 			key := f.key(x, w, s)
 			if seen[key] {
 				continue
@@ -75,10 +82,17 @@ func (w *World) endings(s *Service, host string, p Port, speak Speech, who calle
 			return
 		}
 		e := Ending{Service: s, Host: host, Port: p, Client: x, Parts: parts, Kept: make([]bool, len(parts)), Request: r, Unknown: t.Unknown}
-		if i >= 0 {
+		if i < 0 {
+			e.Rule, e.Via, e.Unmatched = t.Owner, t.Owner.Object, true
+			for _, r := range t.Rules {
+				e.Conditions = append(e.Conditions, Condition{r.MatchOrigin, r.Match})
+			}
+		} else {
 			rule := &t.Rules[i]
-			e.Rule, e.Match, e.Conditional = rule.Origin, rule.MatchOrigin, len(rule.Match) > 0
-			e.Tests, e.Via = rule.Match, rule.Via
+			e.Rule, e.Match, e.Via = rule.Origin, rule.MatchOrigin, rule.Via
+			if len(rule.Match) > 0 {
+				e.Conditions = []Condition{{rule.MatchOrigin, rule.Match}}
+			}
 		}
 		out = append(out, e)
 	})
@@ -99,7 +113,10 @@ func (w *World) endings(s *Service, host string, p Port, speak Speech, who calle
 		}
 	})
 	for k := range out {
-		i := slices.IndexFunc(t.Rules, func(r Rule) bool { return r.Origin == out[k].Rule && r.MatchOrigin == out[k].Match })
+		i := -1
+		if !out[k].Unmatched {
+			i = slices.IndexFunc(t.Rules, func(r Rule) bool { return r.Origin == out[k].Rule && r.MatchOrigin == out[k].Match })
+		}
 		for n, d := range out[k].Parts {
 			out[k].Kept[n] = !lost[i][d.Part] && !lost[i][PartDestination] && !lost[i][PartSubset] && !lost[i][PartSplit]
 		}

@@ -47,6 +47,8 @@ type Table struct {
 	Rules []Rule
 	// Domains are the authorities that lead here; nil for any.
 	Domains []string
+	// Owner is the object whose routes these are, so that nothing else answers what none of them matches.
+	Owner Origin
 	// Unknown says why the table may be wrong.
 	Unknown string
 }
@@ -187,6 +189,10 @@ func (w *World) httpSidecar(t *Table, s *Service, host string, p Port, list []*v
 		}
 		if rules := w.httpRules(v, p.Number, who.client, sidecarSource, nil); len(rules) > 0 {
 			t.Rules = append(t.Rules, rules...)
+			t.Owner = Origin{v.origin, "spec.http"}
+			if v.gatewayAPI {
+				t.Owner.Field = "spec.rules"
+			}
 			return
 		}
 	}

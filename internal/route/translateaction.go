@@ -132,7 +132,11 @@ func (w *World) mirrors(a *Action, r *httpRule, port uint32, who client, home *S
 			return
 		}
 		t, _ := w.target(d.GetHost(), w.destinationPort(d, port, who, home), d.GetSubset(), who)
-		a.Mirrors = append(a.Mirrors, fmt.Sprintf("%g%% to %s", percent, t.Key))
+		text := fmt.Sprintf("%g%% to %s", percent, t.Key)
+		if t.Subset != "" {
+			text += " (a subset)"
+		}
+		a.Mirrors = append(a.Mirrors, text)
 		a.Fields[PartMirror] = r.field(PartMirror, "mirrors")
 	}
 	if d := h.GetMirror(); d != nil {
@@ -191,9 +195,18 @@ func (w *World) destinations(a *Action, v *virtual, r *httpRule, port uint32, wh
 		if v.gatewayAPI {
 			a.Status = 500
 		}
-		a.Fields[PartDestination] = a.Destinations[0].Origin
-		a.Destinations = nil
+		a.noCluster()
 	}
+}
+
+// noCluster takes the destinations away, and keeps where they were read.
+func (a *Action) noCluster() {
+	for _, p := range []Part{PartSubset, PartDestination} {
+		if o := a.origin(p); o != (Origin{}) {
+			a.Fields[p] = o
+		}
+	}
+	a.Destinations = nil
 }
 
 func (a *Action) missing() int {
@@ -227,7 +240,7 @@ func (w *World) connAction(r *connRule, port uint32, who client, home *Service) 
 	}
 	if len(a.Destinations) == 0 || a.missing() == len(a.Destinations) {
 		a.Kind, a.Text = Refuse, "no cluster for the destination"
-		a.Destinations = nil
+		a.noCluster()
 	}
 	return a
 }

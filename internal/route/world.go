@@ -170,13 +170,15 @@ func (s *Service) port(n uint32) (Port, bool) {
 type index struct {
 	byHost map[string][]int
 	wild   []int // Services with a wildcard host
+	// byNamespace are the workloads.
+	byNamespace map[string][]int
 }
 
 func (w *World) hosts() *index {
 	if w.index != nil {
 		return w.index
 	}
-	x := &index{byHost: make(map[string][]int, len(w.Services))}
+	x := &index{byHost: make(map[string][]int, len(w.Services)), byNamespace: map[string][]int{}}
 	for i := range w.Services {
 		for _, h := range w.Services[i].Hosts {
 			x.byHost[h] = append(x.byHost[h], i)
@@ -184,6 +186,10 @@ func (w *World) hosts() *index {
 				x.wild = append(x.wild, i)
 			}
 		}
+	}
+	for i := range w.Workloads {
+		ns := w.Workloads[i].Ref.Namespace
+		x.byNamespace[ns] = append(x.byNamespace[ns], i)
 	}
 	w.index = x
 	return x
