@@ -112,8 +112,9 @@ func newAuthzDiffCommand(env *Env) *cobra.Command {
 		Use:   "diff BEFORE [AFTER]",
 		Short: "Say whether two states of a mesh decide every call alike, or which calls tell them apart",
 		Long: `Compares every call that any policy can tell from another: nothing is sampled. BEFORE and
-AFTER are files, folders or snapshots; without BEFORE, the current context is read. What is in one
-of them only, or differs and is known to be outside the model, is listed as not compared. With --move,
+AFTER are files, folders or snapshots; without BEFORE, the current context is read. With -f, AFTER is
+the state after kubectl apply -f of these files, once the pods of changed workloads are new. What is in
+one of them only, or differs and is known to be outside the model, is listed as not compared. With --move,
 AFTER is BEFORE, or the AFTER given, after what a person would do to bring workloads into another
 mode: label their templates, restart them, and for =waypoint create the Gateway, bind the Services
 and copy the policies. A mode that a workload cannot be in is refused with the reason.
@@ -121,14 +122,15 @@ and copy the policies. A mode that a workload cannot be in is refused with the r
 Exit codes: 0 equivalent, 1 not comparable, 2 at least one call is decided differently or something was not compared.`,
 		Example: `  sidestep authz diff before.snapshot after.snapshot
   sidestep authz diff main/ branch/ -o json
+  sidestep authz diff -f change.yaml
   sidestep authz diff mesh/ --move payments=ambient --move orders/deploy/api=ambient`,
 		Args: cobra.MaximumNArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := checkFormat(output, "text", "json"); err != nil {
 				return err
 			}
-			if len(args) < 2 && len(moves) == 0 {
-				return errors.New("one state cannot be compared: give BEFORE and AFTER, or --move")
+			if len(args) < 2 && len(moves)+len(in.files) == 0 {
+				return errors.New("one state cannot be compared: give BEFORE and AFTER, -f or --move")
 			}
 			before, after, err := diffInput(c.Context(), env, &in, args)
 			if err != nil {
@@ -154,8 +156,7 @@ Exit codes: 0 equivalent, 1 not comparable, 2 at least one call is decided diffe
 		},
 	}
 	flags := c.Flags()
-	flags.StringVar(&in.context, "context", "", "without BEFORE, read the cluster of this kubeconfig `CONTEXT`")
-	flags.StringVar(&in.kubeconfig, "kubeconfig", "", "`FILE` with the clusters and credentials")
+	in.registerDiff(c)
 	flags.StringArrayVar(&moves, "move", nil, moveUsage)
 	flags.BoolVar(&options.OnlyWorkloads, "only-workloads", false, "leave out identities that policies name and no workload has")
 	flags.BoolVar(&wide, "wide", false, "show every divergence")
@@ -163,25 +164,46 @@ Exit codes: 0 equivalent, 1 not comparable, 2 at least one call is decided diffe
 	return c
 }
 
+// registerDiff adds the flags of a command that compares two states.
+func (f *inputFlags) registerDiff(c *cobra.Command) {
+	flags := c.Flags()
+	flags.StringArrayVarP(&f.files, "filename", "f", nil, "compare with the state after kubectl apply of this `FILE` or folder, pods of changed workloads made anew; repeatable")
+	flags.StringVar(&f.context, "context", "", "without BEFORE, read the cluster of this kubeconfig `CONTEXT`")
+	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "`FILE` with the clusters and credentials")
+	f.saidFlags.register(c)
+}
+
 // diffInput loads the states to compare.
 func diffInput(ctx context.Context, env *Env, in *inputFlags, args []string) (before, after *mesh.Mesh, err error) {
-	load := func(files ...string) (*mesh.Mesh, error) {
+	load := func(files ...string) (*snapshot.Snapshot, error) {
 		one := *in
 		one.files = files
-		var snap *snapshot.Snapshot
-		if snap, err = one.load(ctx, env); err != nil {
-			return nil, err
-		}
-		return mesh.Build(snap, mesh.Assume{}), nil
+		return one.load(ctx, env)
 	}
-	if before, err = load(args[:min(1, len(args))]...); err != nil {
+	was, err := load(args[:min(1, len(args))]...)
+	if err != nil {
 		return nil, nil, err
 	}
-	if len(args) < 2 {
+	before = mesh.Build(was, mesh.Assume{})
+	if len(args) < 2 && len(in.files) == 0 {
 		return before, before, nil
 	}
-	after, err = load(args[1])
-	return before, after, err
+	will := was
+	if len(args) > 1 {
+		if will, err = load(args[1]); err != nil {
+			return nil, nil, err
+		}
+	}
+	var assume mesh.Assume
+	if len(in.files) > 0 {
+		files, err := in.readFiles(env)
+		if err != nil {
+			return nil, nil, err
+		}
+		assume.Restarted = will.Rollouts(files)
+		will = will.Overlay(files)
+	}
+	return before, mesh.Build(will, assume), nil
 }
 
 // diffOnEveryCore compares parts of the destinations side by side.

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -25,6 +26,9 @@ type inputFlags struct {
 	namespaces          []string
 	allNamespaces       bool
 	context, kubeconfig string
+	// live lays the files over the cluster.
+	live bool
+	saidFlags
 	// cost reads also what only the cost of a mesh depends on; no flag sets it.
 	cost bool
 }
@@ -38,25 +42,68 @@ func (f *inputFlags) register(c *cobra.Command) {
 	flags.BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "show all namespaces, which is the default")
 	flags.StringVar(&f.context, "context", "", "read the cluster of this kubeconfig `CONTEXT` instead of the current one")
 	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "`FILE` with the clusters and credentials")
+	flags.BoolVar(&f.live, "live", false, "lay the files over the cluster instead: judge the objects as kubectl apply -f would leave them, with the pods that run now")
+	f.saidFlags.register(c)
 	c.MarkFlagsMutuallyExclusive("namespace", "all-namespaces")
-	c.MarkFlagsMutuallyExclusive("filename", "context")
-	c.MarkFlagsMutuallyExclusive("filename", "kubeconfig")
+}
+
+// fromFiles reports whether the input is files alone.
+func (f *inputFlags) fromFiles() bool { return len(f.files) > 0 && !f.live }
+
+// check refuses flags that do not go together.
+func (f *inputFlags) check() error {
+	switch {
+	case f.fromFiles() && (f.context != "" || f.kubeconfig != ""):
+		return errors.New("-f reads files and --context and --kubeconfig a cluster: give one, or --live to lay the files over the cluster")
+	case f.live && len(f.files) == 0:
+		return errors.New("--live lays files over the cluster: say which with -f")
+	}
+	return f.saidFlags.check()
 }
 
 // source says in words what load reads.
 func (f *inputFlags) source() string {
-	if len(f.files) > 0 {
-		return strings.Join(f.files, ", ")
+	files := strings.Join(f.files, ", ")
+	if f.fromFiles() {
+		return files
+	}
+	if f.live {
+		return "cluster " + cmp.Or(f.context, "of the current context") + " with " + files + " laid over it"
 	}
 	return "cluster " + cmp.Or(f.context, "of the current context")
 }
 
 // load reads the input, naming on standard error what could not be read.
 func (f *inputFlags) load(ctx context.Context, env *Env) (*snapshot.Snapshot, error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	snap, err := f.read(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	return f.saidFlags.lay(env, snap)
+}
+
+// read reads the input as it is.
+func (f *inputFlags) read(ctx context.Context, env *Env) (*snapshot.Snapshot, error) {
 	if len(f.files) == 0 {
 		return f.collect(ctx, env)
 	}
-	snap, err := loadFiles(env, f.files, f.defaultNamespace())
+	files, err := f.readFiles(env)
+	if err != nil || !f.live {
+		return files, err
+	}
+	cluster, err := f.collect(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	return cluster.Overlay(files), nil
+}
+
+// readFiles reads the files alone.
+func (f *inputFlags) readFiles(env *Env) (*snapshot.Snapshot, error) {
+	snap, err := loadFiles(env, f.files, manifest.Options{Namespace: f.defaultNamespace(), Exclude: f.exclude})
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +136,7 @@ func (f *inputFlags) defaultNamespace() string {
 	return ""
 }
 
-func loadFiles(env *Env, files []string, namespace string) (*snapshot.Snapshot, error) {
+func loadFiles(env *Env, files []string, options manifest.Options) (*snapshot.Snapshot, error) {
 	var inputs []manifest.Input
 	stdin := false
 	for _, name := range files {
@@ -103,7 +150,8 @@ func loadFiles(env *Env, files []string, namespace string) (*snapshot.Snapshot, 
 		stdin = true
 		inputs = append(inputs, manifest.Stream("<stdin>", env.Stdin))
 	}
-	return manifest.LoadWith(manifest.Options{Namespace: namespace, Each: onEveryCore}, inputs...), nil
+	options.Each = onEveryCore
+	return manifest.LoadWith(options, inputs...), nil
 }
 
 // pathInput gives a file or folder to the loader, which reads through io/fs.

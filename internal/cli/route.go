@@ -165,7 +165,8 @@ func newRouteDiffCommand(env *Env) *cobra.Command {
 		Short: "Say whether two states of a mesh route every call alike, or which calls tell them apart",
 		Long: `Compares what becomes of every class of calls of every workload to every host: where it
 goes, what is changed on the way, time limits, retries, TLS and balance. Nothing is sampled. BEFORE and
-AFTER are files, folders or snapshots. With --move, AFTER is BEFORE, or the AFTER given, with
+AFTER are files, folders or snapshots. With -f, AFTER is the state after kubectl apply -f of these
+files, once the pods of changed workloads are new. With --move, AFTER is BEFORE, or the AFTER given, with
 some workloads in another mode; without BEFORE, the current context is read.
 
 Exit codes: 0 equivalent, 1 not comparable, 2 a call is routed otherwise, or something was left out.`,
@@ -176,8 +177,8 @@ Exit codes: 0 equivalent, 1 not comparable, 2 a call is routed otherwise, or som
 			if err := checkFormat(output, "text", "json"); err != nil {
 				return err
 			}
-			if len(args) < 2 && len(moves) == 0 {
-				return errors.New("one state cannot be compared: give BEFORE and AFTER, or --move")
+			if len(args) < 2 && len(moves)+len(in.files) == 0 {
+				return errors.New("one state cannot be compared: give BEFORE and AFTER, -f or --move")
 			}
 			before, after, err := diffInput(c.Context(), env, &in, args)
 			if err != nil {
@@ -202,8 +203,7 @@ Exit codes: 0 equivalent, 1 not comparable, 2 a call is routed otherwise, or som
 		},
 	}
 	flags := c.Flags()
-	flags.StringVar(&in.context, "context", "", "without BEFORE, read the cluster of this kubeconfig `CONTEXT`")
-	flags.StringVar(&in.kubeconfig, "kubeconfig", "", "`FILE` with the clusters and credentials")
+	in.registerDiff(c)
 	flags.StringArrayVar(&moves, "move", nil, moveUsage)
 	flags.BoolVar(&wide, "wide", false, "show every difference")
 	outputFlag(c, &output, "text", "json")

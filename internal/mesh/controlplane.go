@@ -1,7 +1,9 @@
 package mesh
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -197,12 +199,21 @@ func (b *builder) readControlPlanes() {
 			b.readInjectorConfig(plane(revisionOf(cm.Labels)), cm)
 		}
 	}
+	var said *corev1.ConfigMap
 	for _, cm := range installations {
-		revision := cm.Data["revision"]
-		if revision == "" {
-			revision = DefaultRevision
+		if cm.Name == snapshot.SaidInstallation {
+			said = cm
+			continue
 		}
-		b.readInstallation(plane(revision), cm)
+		b.readInstallation(plane(cmp.Or(cm.Data["revision"], DefaultRevision)), cm)
+	}
+	if said != nil {
+		if len(byRevision) == 0 {
+			plane(DefaultRevision)
+		}
+		for _, revision := range slices.Sorted(maps.Keys(byRevision)) {
+			b.readInstallation(plane(revision), said)
+		}
 	}
 	for _, cp := range byRevision {
 		if cp.minor == 0 && cp.injector != nil {
@@ -279,14 +290,17 @@ func (b *builder) readInstallation(cp *controlPlane, cm *corev1.ConfigMap) {
 		b.problem(ref, "spec: meshConfig", "mesh configuration is not readable, defaults are assumed: "+err.Error())
 		return
 	}
-	if cm.Data["mesh"] != "{}" || cp.meshRef.Name == "" {
+	if text := cm.Data["mesh"]; text != "" && (text != "{}" || cp.meshRef.Name == "") {
 		cp.settings = laidOver(cp.settings, cm.Data["mesh"])
 		cp.client = readClientDefaults(cp.settings)
 		cp.client.Ref = ref
 		cp.meshRef, cp.namespace = ref, cm.Namespace
 	}
-	if cp.minor == 0 {
-		cp.minor = minorOf(cm.Data["version"])
+	switch minor := minorOf(cm.Data["version"]); {
+	case cp.minor == 0:
+		cp.minor = minor
+	case cm.Name == snapshot.SaidInstallation && minor != 0 && minor != cp.minor:
+		b.problem(cp.istiod, "spec.template", fmt.Sprintf("the input shows Istio 1.%d, and --istio-version says 1.%d: what the input shows counts", cp.minor, minor))
 	}
 	if cm.Data["values"] == "{}" {
 		return

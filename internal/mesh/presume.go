@@ -18,6 +18,7 @@ import (
 const (
 	AnnotationAssume = "sidestep.dev/assume"
 	AssumeInjected   = "injected"
+	AssumeNone       = "none"
 )
 
 // presumeInjection finds the namespaces whose object is not in the input, so that their labels are not known, and where something
@@ -25,7 +26,7 @@ const (
 // optimism out of ignorance.
 func (b *builder) presumeInjection() {
 	for _, ns := range snapshot.All[*corev1.Namespace](b.snap) {
-		if ns.Annotations[AnnotationAssume] == AssumeInjected {
+		if said := ns.Annotations[AnnotationAssume]; said != "" && said != AssumeNone {
 			b.presume(ns.Name, "it was said to be injected", refOf(kindNamespace, ns))
 		}
 	}

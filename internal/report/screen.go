@@ -295,8 +295,12 @@ func (r *AuditReport) screenInput(p *printer) {
 			hidden = append(hidden, k.Kind)
 		}
 	}
-	if len(hidden) > 0 || len(in.Problems) > 0 {
+	unseen := slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Code == "SS915" })
+	if len(hidden) > 0 || len(in.Problems) > 0 || unseen {
 		var parts []string
+		if unseen {
+			parts = append(parts, "namespaces without their object: SS915")
+		}
 		if len(hidden) > 0 {
 			parts = append(parts, "kinds not read: "+strings.Join(hidden, ", "))
 		}

@@ -16,6 +16,9 @@ const ConfigMapReason = "only ConfigMaps that configure the mesh, injection, the
 // IstioRevision) with the mesh configuration and values that the operator renders.
 const InstallationPrefix = "istio-installation-"
 
+// SaidInstallation is the name of the one that stands for what the owner of the input says of every control plane in it.
+const SaidInstallation = InstallationPrefix + "said"
+
 // overlayKeys are the data keys of a ConfigMap that overlays what istiod generates for a Gateway, by
 // infrastructure.parametersRef or for a whole class.
 // https://istio.io/latest/docs/tasks/traffic-management/ingress/gateway-api/#automated-deployment

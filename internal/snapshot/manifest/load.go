@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -61,6 +62,8 @@ type Options struct {
 	// Namespace is given to objects of namespaced kinds that name none, as kubectl apply does;
 	// "default" when empty.
 	Namespace string
+	// Exclude are globs of files that are not read; see CheckGlob.
+	Exclude []string
 	// Each runs the decoding; OneByOne when nil.
 	Each Each
 }
@@ -79,6 +82,13 @@ func LoadWith(opts Options, inputs ...Input) *snapshot.Snapshot {
 		opts.Each = OneByOne
 	}
 	l := loader{b: snapshot.NewBuilder(), opts: opts}
+	for _, glob := range opts.Exclude {
+		if re, err := globPattern(glob); err == nil {
+			l.exclude = append(l.exclude, re)
+		} else {
+			l.b.Report(snapshot.Problem{Message: err.Error()})
+		}
+	}
 	for _, in := range inputs {
 		in.read(&l)
 	}
@@ -91,6 +101,7 @@ func LoadWith(opts Options, inputs ...Input) *snapshot.Snapshot {
 type loader struct {
 	b       *snapshot.Builder
 	opts    Options
+	exclude []*regexp.Regexp
 	units   []unit
 	pending int // bytes of text in units
 }
@@ -150,7 +161,9 @@ func (in Input) read(l *loader) {
 		return
 	}
 	if !info.IsDir() {
-		in.file(l, in.root, in.name)
+		if !l.excluded(in.name) && !l.excluded(path.Base(in.name)) {
+			in.file(l, in.root, in.name)
+		}
 		return
 	}
 	found := false
@@ -159,6 +172,11 @@ func (in Input) read(l *loader) {
 		switch {
 		case err != nil:
 			l.problem(shown, "cannot be read: %s", reason(err))
+		case p != in.root && (l.excluded(strings.TrimPrefix(strings.TrimPrefix(p, in.root), "/")) || l.excluded(shown)):
+			found = true // there are files, and they were not wanted
+			if e.IsDir() {
+				return fs.SkipDir
+			}
 		case e.IsDir() && p != in.root && strings.HasPrefix(e.Name(), "."):
 			return fs.SkipDir
 		case !e.IsDir() && isManifestName(e.Name()):

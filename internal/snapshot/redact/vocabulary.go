@@ -38,6 +38,7 @@ None Exact PathPrefix RegularExpression Same Selector All Terminate Passthrough
 PreferClose PreferSameZone PreferSameNode
 installation IstioOperator sailoperator Istio IstioRevision istiorevision operator
 virtual kubelet fargate compute scheduler profile
+sidestep assume injected said
 typed config value domain POD NAMESPACE key
 rollouts rollout argoproj
 Service ServiceEntry GatewayClass IST
