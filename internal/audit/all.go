@@ -16,7 +16,7 @@ func All() []Rule {
 		registryOnly, sidecarEgress, sidecarListener, sidecarIngress, inboundPool, exportTo, tlsOrigination,
 		egressWildcard, egressWildcardOld,
 		envoyFilter, rateLimit, wasmPlugin, trafficExtension, envoyFilterAtWaypoint, clientExtension,
-		tracing, httpMetrics, accessLog, meshTelemetry, requestMetrics, autoscalingMetrics, mergedMetrics,
+		tracing, httpMetrics, accessLog, meshTelemetry, requestMetrics, autoscalingMetrics, mergedMetrics, sidecarAlerts,
 		tuning, proxyConfig, discoveryAddress, proxyImage, injectTemplates, proxyOverrides, bootstrapOverride,
 		userVolume, interceptionMode, trafficExclusion, excludeInterfaces, kubevirtInterfaces,
 		kubevirtInterfacesOld, proxyEndpoint, proxylessGRPC, windowsNode, virtualNode, forwardedClientCert,

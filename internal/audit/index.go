@@ -3,7 +3,6 @@ package audit
 import (
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
-	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -18,11 +17,11 @@ type index struct {
 	// applications counts application workloads by mode.
 	applications map[mesh.Mode]int
 	// fates are policies compiled for ztunnel; strangers the answers of notUnder; exposed maps Services to
-	// the route of a gateway; autoscalers finds them by what they scale.
-	fates       map[[2]string]*policyFate
-	strangers   map[[2]mesh.Ref]*mesh.Workload
-	exposed     map[string]mesh.Ref
-	autoscalers map[mesh.Ref][]*autoscalingv2.HorizontalPodAutoscaler
+	// the route of a gateway; judges finds by kind, namespace and name what scales or judges.
+	fates     map[[2]string]*policyFate
+	strangers map[[2]mesh.Ref]*mesh.Workload
+	exposed   map[string]mesh.Ref
+	judges    map[mesh.Ref][]mesh.Judge
 	// network says what network policies let through.
 	network *mesh.Network
 }

@@ -6,57 +6,66 @@ import (
 
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
-	autoscalingv2 "k8s.io/api/autoscaling/v2"
 )
 
-// autoscalingMetrics: an autoscaler that loses its input.
+// judgeKinds are the kinds with objects that scale or judge by series; judgeSources those that say what a name stands for.
+var (
+	judgeKinds   = []snapshot.Kind{kindHPA, kindScaledObject, kindCanary, kindRollout}
+	judgeSources = []snapshot.Kind{kindMetricTemplate, kindAnalysisTemplate, kindClusterAnalysisTemplate, kindPrometheusRule, kindConfigMap}
+)
+
+// autoscalingMetrics: an autoscaler, or the judge of a rollout, that loses its input.
 var autoscalingMetrics = Rule{
-	Code:       "SS606",
-	Title:      "An autoscaler reads metrics of the sidecar",
-	Severity:   Warning,
-	Requires:   VerdictWaypoint,
-	Modes:      []mesh.Mode{mesh.Sidecar},
-	Inputs:     Inputs{Kinds: []snapshot.Kind{kindHPA}},
-	References: []string{"https://istio.io/latest/docs/reference/config/metrics/", "istio/istio pkg/bootstrap/config.go"},
-	Why: "A HorizontalPodAutoscaler that scales by istio_requests_total or an envoy_ series stops scaling when the series ends. A waypoint gives the istio_ series again, with reporter=waypoint; " +
+	Code:     "SS606",
+	Title:    "An autoscaler or the analysis of a rollout reads metrics of the sidecar",
+	Severity: Warning,
+	Requires: VerdictWaypoint,
+	Modes:    []mesh.Mode{mesh.Sidecar},
+	Inputs:   Inputs{Kinds: append(judgeKinds[:len(judgeKinds):len(judgeKinds)], judgeSources...), Facts: []Fact{FactWorkloads}},
+	References: []string{
+		"https://istio.io/latest/docs/reference/config/metrics/", "istio/istio pkg/bootstrap/config.go", "https://keda.sh/docs/latest/scalers/prometheus/",
+		"https://docs.flagger.app/usage/metrics", "https://argo-rollouts.readthedocs.io/en/stable/features/analysis/",
+		"https://github.com/kubernetes-sigs/prometheus-adapter/blob/master/docs/config.md",
+	},
+	Why: "What scales by istio_requests_total or an envoy_ series (a HorizontalPodAutoscaler, directly or by a name that prometheus-adapter gives it, or a ScaledObject) stops scaling when the series ends; " +
+		"a Flagger Canary or an Argo Rollout that is judged by one finds no values and rolls back. A waypoint gives the istio_ series again, with reporter=waypoint; " +
 		"the envoy_ series of the workload's own proxy are gone for good.",
-	Remedy: "Scale by CPU or an application metric, or bind the Service to a waypoint and change the query to reporter=\"waypoint\".",
+	Remedy: "Scale and judge by CPU or an application metric, or bind the Service to a waypoint and change the query to reporter=\"waypoint\".",
 	Check: func(v *View) []Finding {
 		var out []Finding
-		for _, h := range v.Autoscalers() {
-			for i, m := range h.Spec.Metrics {
-				name := metricName(&m)
-				if strings.HasPrefix(name, "istio_") || strings.HasPrefix(name, "envoy_") {
-					out = append(out, one(fmt.Sprintf("HorizontalPodAutoscaler %s/%s scales by %s, a series of the sidecar.", h.Namespace, h.Name, name),
-						at(mesh.Ref{Group: kindHPA.Group, Kind: kindHPA.Kind, Namespace: h.Namespace, Name: h.Name}, fmt.Sprintf("spec.metrics[%d]", i), name))...)
-				}
+		for _, j := range v.Judges() {
+			does := "scales"
+			if j.Rollout {
+				does = "judges rollouts"
 			}
+			object := fmt.Sprintf("%s %s/%s", j.Object.Kind, j.Object.Namespace, j.Object.Name)
+			message := fmt.Sprintf("%s %s by %s, which reads a series of the sidecar.", object, does, j.Value)
+			if j.Unknown != "" {
+				message = fmt.Sprintf("%s %s by %s: %s, so it may read a series of the sidecar.", object, does, j.Value, j.Unknown)
+			}
+			out = append(out, one(message, j.Evidence)...)
+		}
+		var hidden []string
+		for _, k := range judgeKinds {
+			if known := v.Snapshot().KnowledgeIn(k, v.Workload().Namespace); known.State == snapshot.Hidden {
+				hidden = append(hidden, fmt.Sprintf("%s (%s)", k.Kind, known.Reason))
+			}
+		}
+		if len(hidden) > 0 {
+			f := one(fmt.Sprintf("Could not read %s: one of them may scale or judge this workload by a series of the sidecar.", strings.Join(hidden, ", ")), at(v.Workload(), "", ""))
+			f[0].Remedy = "Grant verb list on these kinds and audit again (sidestep audit --print-rbac prints the whole ClusterRole)."
+			out = append(out, f...)
 		}
 		return out
 	},
 }
 
-func metricName(m *autoscalingv2.MetricSpec) string {
-	switch {
-	case m.Pods != nil:
-		return m.Pods.Metric.Name
-	case m.Object != nil:
-		return m.Object.Metric.Name
-	case m.External != nil:
-		return m.External.Metric.Name
-	}
-	return ""
-}
-
-// Autoscalers are the HorizontalPodAutoscalers of the workload.
-func (v *View) Autoscalers() []*autoscalingv2.HorizontalPodAutoscaler {
+// Judges are the objects that scale the workload or judge its rollouts by series of its sidecar.
+func (v *View) Judges() []mesh.Judge {
+	v.touch(FactWorkloads)
 	x := v.index
-	if x.autoscalers == nil {
-		x.autoscalers = map[mesh.Ref][]*autoscalingv2.HorizontalPodAutoscaler{}
-		for _, h := range snapshot.All[*autoscalingv2.HorizontalPodAutoscaler](x.mesh.Snapshot) {
-			target := mesh.Ref{Kind: h.Spec.ScaleTargetRef.Kind, Namespace: h.Namespace, Name: h.Spec.ScaleTargetRef.Name}
-			x.autoscalers[target] = append(x.autoscalers[target], h)
-		}
+	if x.judges == nil {
+		x.judges = x.mesh.Judges()
 	}
-	return x.autoscalers[mesh.Ref{Kind: v.w.Kind, Namespace: v.w.Namespace, Name: v.w.Name}]
+	return x.judges[mesh.Ref{Kind: v.w.Kind, Namespace: v.w.Namespace, Name: v.w.Name}]
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
+	"strings"
 
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot/partial"
@@ -11,74 +12,98 @@ import (
 )
 
 var (
-	kindHPA          = snapshot.Kind{Group: "autoscaling", Kind: "HorizontalPodAutoscaler"}
-	kindScaledObject = snapshot.Kind{Group: "keda.sh", Kind: "ScaledObject"}
-	kindCanary       = snapshot.Kind{Group: "flagger.app", Kind: "Canary"}
+	kindHPA                     = snapshot.Kind{Group: "autoscaling", Kind: "HorizontalPodAutoscaler"}
+	kindScaledObject            = snapshot.Kind{Group: "keda.sh", Kind: "ScaledObject"}
+	kindCanary                  = snapshot.Kind{Group: "flagger.app", Kind: "Canary"}
+	kindRollout                 = snapshot.Kind{Group: "argoproj.io", Kind: "Rollout"}
+	kindAnalysisTemplate        = snapshot.Kind{Group: "argoproj.io", Kind: "AnalysisTemplate"}
+	kindClusterAnalysisTemplate = snapshot.Kind{Group: "argoproj.io", Kind: "ClusterAnalysisTemplate"}
+	kindPrometheusRule          = snapshot.Kind{Group: "monitoring.coreos.com", Kind: "PrometheusRule"}
 )
 
 // Judge is an object that scales a workload, or decides on its rollout, by series that its proxy writes.
 type Judge struct {
 	Evidence
-	// Rollout tells that it judges a rollout and does not scale.
+	// Rollout reports whether it judges a rollout; otherwise it scales.
 	Rollout bool
+	// Unknown says why nobody can tell by what it goes; empty where the series are known to be a proxy's.
+	Unknown string
 }
 
-// proxySeries finds a series of Istio's or Envoy's, by its own name or as a part of the name that an adapter
-// gave it. ztunnel writes istio_tcp_ series, so these go on.
-var proxySeries = regexp.MustCompile(`(^|[^a-zA-Z])(istio_(request|response)[a-z_]*|envoy_[a-z_]+)`)
+// judging gathers judges. What they judge is named by kind, namespace and name, without group.
+type judging struct {
+	mesh   *Mesh
+	series *proxySeries
+	out    map[Ref][]Judge
+}
 
-// flaggerBuiltIn are the metrics of Flagger that its provider istio reads from istio_ series
-// (https://docs.flagger.app/usage/metrics#builtin-metrics).
-var flaggerBuiltIn = map[string]bool{"request-success-rate": true, "request-duration": true}
-
-// Judges finds, for each workload by kind, namespace and name, who scales or judges it by series of its proxy.
+// Judges finds, for each workload by kind, namespace and name (without group), who scales or judges it by series of
+// its proxy, or by queries that are not in the input.
 func (m *Mesh) Judges() map[Ref][]Judge {
-	out := map[Ref][]Judge{}
-	add := func(target Ref, object Ref, field, value string, rollout bool) {
-		out[target] = append(out[target], Judge{evidence(object, field, value), rollout})
-	}
-	for _, h := range snapshot.All[*autoscalingv2.HorizontalPodAutoscaler](m.Snapshot) {
-		for i := range h.Spec.Metrics {
-			if name := metricName(&h.Spec.Metrics[i]); proxySeries.MatchString(name) {
-				add(target(h.Spec.ScaleTargetRef.Kind, h.Namespace, h.Spec.ScaleTargetRef.Name), refOf(kindHPA, h), fmt.Sprintf("spec.metrics[%d]", i), name, false)
-			}
-		}
-	}
-	for _, o := range snapshot.All[*partial.ScaledObject](m.Snapshot) {
-		for i, t := range o.Spec.Triggers {
-			if query := t.Metadata.Query + " " + t.Metadata.MetricName; proxySeries.MatchString(query) {
-				add(target(o.Spec.ScaleTargetRef.Kind, o.Namespace, o.Spec.ScaleTargetRef.Name), refOf(kindScaledObject, o), fmt.Sprintf("spec.triggers[%d].metadata.query", i), t.Metadata.Query, false)
-			}
-		}
-	}
-	m.canaries(add)
-	return out
+	j := &judging{mesh: m, series: m.proxySeries(), out: map[Ref][]Judge{}}
+	scaled := j.scaledObjects()
+	j.autoscalers(scaled)
+	j.canaries()
+	j.rollouts()
+	return j.out
 }
 
-// canaries adds what judges rollouts of Flagger. Calls go to a copy of the target that it makes, with an own name.
-func (m *Mesh) canaries(add func(target, object Ref, field, value string, rollout bool)) {
-	queries := map[Ref]string{}
-	for _, t := range snapshot.All[*partial.MetricTemplate](m.Snapshot) {
-		queries[Ref{Namespace: t.Namespace, Name: t.Name}] = t.Spec.Query
-	}
-	for _, o := range snapshot.All[*partial.Canary](m.Snapshot) {
-		istio := o.Spec.Provider == "" || o.Spec.Provider == "istio"
-		for part, analysis := range map[string]partial.CanaryAnalysis{"analysis": o.Spec.Analysis, "canaryAnalysis": o.Spec.CanaryAnalysis} {
-			for i, metric := range analysis.Metrics {
-				query := metric.Query
-				if t := metric.TemplateRef; t != nil {
-					query = queries[Ref{Namespace: cmp.Or(t.Namespace, o.Namespace), Name: t.Name}]
+func (j *judging) add(target Ref, judge Judge) { j.out[target] = append(j.out[target], judge) }
+
+// autoscalers adds HorizontalPodAutoscalers. Those that KEDA made go by the query of their ScaledObject.
+func (j *judging) autoscalers(scaled map[Ref]bool) {
+	for _, h := range snapshot.All[*autoscalingv2.HorizontalPodAutoscaler](j.mesh.Snapshot) {
+		to := target(h.Spec.ScaleTargetRef.Kind, h.Namespace, h.Spec.ScaleTargetRef.Name)
+		for i := range h.Spec.Metrics {
+			name := metricName(&h.Spec.Metrics[i])
+			e := evidence(refOf(kindHPA, h), fmt.Sprintf("spec.metrics[%d]", i), name)
+			switch {
+			case kedaMetric.MatchString(name) && scaledObjectOf(h) != "":
+				if owner := scaledObjectOf(h); !scaled[Ref{Namespace: h.Namespace, Name: owner}] {
+					j.add(to, Judge{Evidence: e, Unknown: fmt.Sprintf("the query is in ScaledObject %s/%s, which is not in the input", h.Namespace, owner)})
 				}
-				builtIn := istio && flaggerBuiltIn[metric.Name] && metric.Query == "" && metric.TemplateRef == nil
-				if !builtIn && !proxySeries.MatchString(query) {
-					continue
-				}
-				for _, name := range []string{o.Spec.TargetRef.Name, o.Spec.TargetRef.Name + "-primary"} {
-					add(target(o.Spec.TargetRef.Kind, o.Namespace, name), refOf(kindCanary, o), fmt.Sprintf("spec.%s.metrics[%d]", part, i), metric.Name, true)
-				}
+			case j.series.named(name):
+				j.add(to, Judge{Evidence: e})
 			}
 		}
 	}
+}
+
+// kedaMetric is the name that KEDA gives the value of a trigger of type prometheus: the trigger's number first, and
+// before release 2.10 the trigger's own metricName behind it.
+var kedaMetric = regexp.MustCompile(`^s[0-9]+-prometheus($|-)`)
+
+// scaledObjectOf returns the ScaledObject that an autoscaler was made for, empty without one. KEDA says it in a label
+// and, unless told otherwise, in the name.
+func scaledObjectOf(h *autoscalingv2.HorizontalPodAutoscaler) string {
+	for _, owner := range h.OwnerReferences {
+		if owner.Kind == kindScaledObject.Kind {
+			return owner.Name
+		}
+	}
+	if name := h.Labels["scaledobject.keda.sh/name"]; name != "" {
+		return name
+	}
+	name, ok := strings.CutPrefix(h.Name, "keda-hpa-")
+	if !ok {
+		return ""
+	}
+	return name
+}
+
+// scaledObjects adds KEDA's, and returns all of them by namespace and name.
+func (j *judging) scaledObjects() map[Ref]bool {
+	all := map[Ref]bool{}
+	for _, o := range snapshot.All[*partial.ScaledObject](j.mesh.Snapshot) {
+		all[Ref{Namespace: o.Namespace, Name: o.Name}] = true
+		for i, t := range o.Spec.Triggers {
+			if j.series.read(t.Metadata.Query) || j.series.named(t.Metadata.MetricName) {
+				j.add(target(o.Spec.ScaleTargetRef.Kind, o.Namespace, o.Spec.ScaleTargetRef.Name),
+					Judge{Evidence: evidence(refOf(kindScaledObject, o), fmt.Sprintf("spec.triggers[%d].metadata.query", i), cmp.Or(t.Metadata.Query, t.Metadata.MetricName))})
+			}
+		}
+	}
+	return all
 }
 
 func target(kind, namespace, name string) Ref {

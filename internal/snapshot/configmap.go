@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -10,7 +11,7 @@ import (
 )
 
 // ConfigMapReason is why most ConfigMaps are left out.
-const ConfigMapReason = "only ConfigMaps that configure the mesh, injection, the CNI or a waypoint are read"
+const ConfigMapReason = "only ConfigMaps that configure the mesh, injection, the CNI, a waypoint or a metrics adapter are read"
 
 // InstallationPrefix begins the name of a ConfigMap that stands for an operator's resource (IstioOperator, Sail's Istio and
 // IstioRevision) with the mesh configuration and values that the operator renders.
@@ -52,12 +53,26 @@ func configMapKeys(cm *corev1.ConfigMap) []string {
 		}
 		return all
 	}
+	if k := adapterKey(cm); k != "" {
+		return []string{k}
+	}
 	for k := range cm.Data {
 		if slices.Contains(overlayKeys, k) {
 			return overlayKeys
 		}
 	}
 	return nil
+}
+
+// adapterKey returns the data key that holds the rules of a prometheus-adapter, empty without one. Neither the
+// ConfigMap's name nor the key is fixed; the field seriesQuery is in every such document and in no other.
+// https://github.com/kubernetes-sigs/prometheus-adapter/blob/master/docs/config.md
+func adapterKey(cm *corev1.ConfigMap) string {
+	keys := slices.DeleteFunc(slices.Sorted(maps.Keys(cm.Data)), func(k string) bool { return !strings.Contains(cm.Data[k], "seriesQuery:") })
+	if len(keys) == 0 {
+		return ""
+	}
+	return keys[0]
 }
 
 // isOverlay tells that a ConfigMap was kept for its overlay keys alone.

@@ -105,6 +105,12 @@ var kinds = []KindInfo{
 	kind[admissionv1.MutatingWebhookConfiguration]("admissionregistration.k8s.io", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", false, false, "v1"),
 
 	kind[partial.Rollout]("argoproj.io", "Rollout", "rollouts", true, true, "v1alpha1"),
+	kind[partial.AnalysisTemplate]("argoproj.io", "AnalysisTemplate", "analysistemplates", true, true, "v1alpha1"),
+	kind[partial.ClusterAnalysisTemplate]("argoproj.io", "ClusterAnalysisTemplate", "clusteranalysistemplates", false, true, "v1alpha1"),
+	kind[partial.ScaledObject]("keda.sh", "ScaledObject", "scaledobjects", true, true, "v1alpha1"),
+	kind[partial.Canary]("flagger.app", "Canary", "canaries", true, true, "v1beta1"),
+	kind[partial.MetricTemplate]("flagger.app", "MetricTemplate", "metrictemplates", true, true, "v1beta1"),
+	kind[partial.PrometheusRule]("monitoring.coreos.com", "PrometheusRule", "prometheusrules", true, true, "v1"),
 	kind[partial.FelixConfiguration]("crd.projectcalico.org", "FelixConfiguration", "felixconfigurations", false, true, "v1"),
 	kind[partial.Installation]("operator.tigera.io", "Installation", "installations", false, true, "v1"),
 	kind[partial.CiliumClusterwideNetworkPolicy]("cilium.io", "CiliumClusterwideNetworkPolicy", "ciliumclusterwidenetworkpolicies", false, true, "v2"),

@@ -21,6 +21,7 @@ type RolloutSpec struct {
 	Selector    *metav1.LabelSelector  `json:"selector,omitempty"`
 	Template    corev1.PodTemplateSpec `json:"template,omitempty"`
 	WorkloadRef *ObjectRef             `json:"workloadRef,omitempty"`
+	Strategy    RolloutStrategy        `json:"strategy,omitempty"`
 }
 
 // ObjectRef names the Deployment whose template a Rollout borrows.

@@ -19,7 +19,7 @@ import (
 
 // publicDomains end the prefixes of labels and annotations whose keys are published.
 var publicDomains = []string{
-	"istio.io", "kubernetes.io", "k8s.io", "sidestep.dev", "argoproj.io", "cilium.io", "projectcalico.org",
+	"istio.io", "kubernetes.io", "k8s.io", "sidestep.dev", "argoproj.io", "keda.sh", "cilium.io", "projectcalico.org",
 	"tigera.io", "helm.sh", "prometheus.io", "openshift.io", "karpenter.sh", "amazonaws.com", "google.com", "azure.com",
 }
 
