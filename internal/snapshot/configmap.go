@@ -65,10 +65,12 @@ func configMapKeys(cm *corev1.ConfigMap) []string {
 }
 
 // adapterKey returns the data key that holds the rules of a prometheus-adapter, empty without one. Neither the
-// ConfigMap's name nor the key is fixed; the field seriesQuery is in every such document and in no other.
+// ConfigMap's name nor the key is fixed; the field seriesQuery is in every such document and in no other. A redacted archive has it as JSON.
 // https://github.com/kubernetes-sigs/prometheus-adapter/blob/master/docs/config.md
 func adapterKey(cm *corev1.ConfigMap) string {
-	keys := slices.DeleteFunc(slices.Sorted(maps.Keys(cm.Data)), func(k string) bool { return !strings.Contains(cm.Data[k], "seriesQuery:") })
+	keys := slices.DeleteFunc(slices.Sorted(maps.Keys(cm.Data)), func(k string) bool {
+		return !strings.Contains(cm.Data[k], "seriesQuery:") && !strings.Contains(cm.Data[k], `"seriesQuery":`)
+	})
 	if len(keys) == 0 {
 		return ""
 	}

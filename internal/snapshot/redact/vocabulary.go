@@ -40,7 +40,7 @@ installation IstioOperator sailoperator Istio IstioRevision istiorevision operat
 virtual kubelet fargate compute scheduler profile
 sidestep assume injected said
 typed config value domain POD NAMESPACE key
-rollouts rollout argoproj keda hpa flagger monitoring coreos
+rollouts rollout argoproj keda hpa s0 s1 s2 s3 s4 s5 flagger monitoring coreos
 requests responses total duration milliseconds bytes messages bucket sum count rate irate histogram quantile reporter success matches per second series
 Service ServiceEntry GatewayClass IST
 `
