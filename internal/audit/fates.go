@@ -18,6 +18,8 @@ type policyFate struct {
 	// addresses, remotes and identities are where it goes by the peer's address, by X-Forwarded-For and by
 	// the peer's identity.
 	addresses, remotes, identities peerPlaces
+	// names are where it goes by the server name of the TLS connection.
+	names peerPlaces
 }
 
 // with returns the rules that met one of the given fates because ztunnel does not know some attribute.
@@ -52,6 +54,7 @@ func (x *index) fate(namespace, name string) *policyFate {
 		fate.compiled, fate.rules = compiled[i], authz.ZtunnelFates(&compiled[i])
 		ref := mesh.Ref{Group: kindAuthorizationPolicy.Group, Kind: kindAuthorizationPolicy.Kind, Namespace: namespace, Name: name}
 		fate.addresses, fate.remotes, fate.identities = addressFields.in(ref, &compiled[i]), remoteFields.in(ref, &compiled[i]), identityOfPeer.in(ref, &compiled[i])
+		fate.names = serverNames.in(ref, &compiled[i])
 	}
 	x.fates[key] = fate
 	return fate
@@ -69,18 +72,36 @@ func (v *View) atZtunnel(action authz.Action) []*mesh.Policy {
 	})
 }
 
-// Copied tells that a policy with the same action and rules holds for the workload at a waypoint, so that
-// what ztunnel makes of the original no longer decides.
+// Copied reports whether a policy with the same action and rules holds at the waypoint of every Service of the
+// workload, so that what ztunnel makes of the original no longer decides.
 func (v *View) Copied(p *mesh.Policy) bool {
 	original := v.Fate(p).compiled
-	return slices.ContainsFunc(v.Policies("AuthorizationPolicy"), func(c *mesh.Policy) bool {
-		if c.Scope != mesh.ByTargetRefs {
-			return false
-		}
+	return v.atEveryWaypoint("AuthorizationPolicy", func(c *mesh.Policy) bool {
 		copied := v.Fate(c).compiled
 		return copied.Action == original.Action && copied.Provider == original.Provider && copied.DryRun == original.DryRun &&
 			reflect.DeepEqual(copied.Rules, original.Rules)
 	})
+}
+
+// atEveryWaypoint reports whether each Service of the workload has, at its waypoint, a policy that same accepts,
+// whether it names the Service, the Gateway or the GatewayClass. A second Service for the same pods that is not
+// bound, or whose waypoint does not know the policy, is a way round it. Headless Services are left out: no call to
+// their addresses is a call to a Service. A workload that only has an address of its own goes by that one's waypoint.
+func (v *View) atEveryWaypoint(kind string, same func(*mesh.Policy) bool) bool {
+	holds := func(list []*mesh.Policy) bool {
+		return slices.ContainsFunc(list, func(c *mesh.Policy) bool { return c.Kind == kind && c.Scope == mesh.ByTargetRefs && same(c) })
+	}
+	addressed := false
+	for _, s := range v.Services() {
+		if s.Headless {
+			continue
+		}
+		addressed = true
+		if !holds(s.Policies) {
+			return false
+		}
+	}
+	return addressed || holds(v.Policies(kind))
 }
 
 // lostFields names the attributes that rules lose at ztunnel, and their places in the policy.

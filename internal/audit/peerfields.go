@@ -44,6 +44,9 @@ var (
 	}, []string{"source.principal", "source.namespace", "source.serviceAccount", "source.trustDomain"}}
 )
 
+// serverNames is about the name that the TLS connection asked for. The tunnel's inner connection asks for none.
+var serverNames = peerFields{func(*authz.Source) []peerField { return nil }, []string{"connection.sni"}}
+
 // peerPlaces are the places of a policy that ask the peer to be something, and so never match where it is
 // not seen, and those that only ask it not to be, and so always match there.
 type peerPlaces struct{ named, excluded []mesh.Evidence }

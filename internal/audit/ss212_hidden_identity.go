@@ -15,13 +15,13 @@ var hiddenIdentity = Rule{
 	Severity:   Error,
 	Requires:   VerdictWaypoint,
 	Moving:     FailsShut,
-	Inputs:     Inputs{Facts: []Fact{FactPolicies, FactBinding, FactWaypoints, FactSettings, FactMode}},
+	Inputs:     Inputs{Facts: []Fact{FactPolicies, FactServices, FactBinding, FactWaypoints, FactSettings, FactMode}},
 	References: []string{"https://github.com/istio/istio/issues/44671", "https://github.com/istio/istio.io/issues/16586", "https://istio.io/latest/docs/ambient/usage/l4-policy/"},
 	Why: "A waypoint does not impersonate its clients: ztunnel, or a sidecar, behind it sees the waypoint's identity. An ALLOW by principal, namespace or service account then refuses " +
 		"everything that comes through the waypoint, and a DENY by identity refuses nobody.",
 	Remedy: "Give the waypoint a copy of the policy with targetRefs (it sees the real client), and admit the waypoint's service account in the policy that stays at ztunnel.",
 	Consequence: func(v *View, verdict Verdict) []Finding {
-		if verdict != VerdictWaypoint {
+		if verdict != VerdictWaypoint && !v.behindWaypoint() {
 			return nil
 		}
 		by, served := v.ServedBy()
@@ -39,6 +39,9 @@ var hiddenIdentity = Rule{
 			if len(places) == 0 || fate.compiled.Action == authz.ActionAllow && v.Settings().AutoAllowWaypoint {
 				continue
 			}
+			if fate.compiled.Action == authz.ActionDeny && v.Copied(p) {
+				continue // the copy sees the client
+			}
 			f := Finding{Message: fmt.Sprintf("%s goes by client identity; behind a waypoint only the waypoint's is seen, so it would %s.", p.Ref, identityEffect[fate.compiled.Action])}
 			if v.Mode() == mesh.Sidecar {
 				f.Severity = Warning // not yet: it comes with the waypoint
@@ -50,6 +53,12 @@ var hiddenIdentity = Rule{
 		}
 		return out
 	},
+}
+
+// behindWaypoint reports whether calls of some Service pass a waypoint on their way to the ambient workload, be it a
+// neighbour that needed it or the namespace.
+func (v *View) behindWaypoint() bool {
+	return v.Mode() == mesh.Ambient && slices.ContainsFunc(v.Services(), func(s *mesh.Service) bool { return !s.Headless && s.Waypoint.Bound })
 }
 
 var identityEffect = map[authz.Action]string{

@@ -13,7 +13,7 @@ var addressBehindWaypoint = Rule{
 	Title:    "A policy by client address cannot follow the workload behind a waypoint",
 	Severity: Warning,
 	Requires: VerdictWaypoint,
-	Inputs:   Inputs{Facts: []Fact{FactPolicies, FactBinding, FactWaypoints, FactSettings}},
+	Inputs:   Inputs{Facts: []Fact{FactPolicies, FactBinding, FactWaypoints, FactSettings, FactServices}},
 	References: []string{
 		"https://github.com/istio/istio/issues/46982", "istio/istio pilot/pkg/networking/core/listener_waypoint.go", "istio/ztunnel src/proxy/inbound.rs",
 	},

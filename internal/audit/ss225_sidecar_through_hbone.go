@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/sidestep-mesh/sidestep/internal/authz"
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
@@ -18,7 +19,7 @@ var sidecarThroughHBONE = Rule{
 	References: []string{
 		"istio/istio pilot/pkg/networking/core/listener_inbound.go (buildInboundHBONEListeners)", "https://github.com/istio/istio/issues/46982",
 	},
-	Why: "Ambient callers and waypoints reach a sidecar through HBONE. Behind the tunnel its policies see no client address: ipBlocks and source.ip match nothing, notIpBlocks everything. " +
+	Why: "Ambient callers and waypoints reach a sidecar through HBONE. Behind the tunnel its policies see no client address: ipBlocks and source.ip match nothing, notIpBlocks everything. Nor is there a server name: connection.sni matches nothing. " +
 		"ALLOW, DENY and AUDIT still see the caller's identity, CUSTOM does not: istiod rebuilds the other filters for the tunnel and leaves that one looking for a TLS connection that is not there. So a " +
 		"DENY by address stops denying, and external authorization by identity is skipped, the day the callers become ambient, though nothing changed at the workload. Measured with istiod's " +
 		"configuration and a stock Envoy.",
@@ -38,8 +39,8 @@ var sidecarThroughHBONE = Rule{
 				when = fmt.Sprintf("calls of ambient callers (%s in the mesh)", count(ambient, "workload", "workloads"))
 			}
 			out = append(out, Finding{
-				Message: fmt.Sprintf("%s goes by client %s: %s reach this sidecar through HBONE, which does not show them, so there it %s.",
-					p.Ref, what, when, places.effectUnseen(authz.Action(p.Action), what)),
+				Message: fmt.Sprintf("%s goes by %s: %s reach this sidecar through HBONE, which does not show them, so there it %s.",
+					p.Ref, what, when, places.effectUnseen(authz.Action(p.Action), strings.TrimPrefix(what, "client "))),
 				Evidence: places.all(), Remedy: remedy,
 			})
 		}
@@ -48,9 +49,10 @@ var sidecarThroughHBONE = Rule{
 				continue
 			}
 			fate := v.Fate(p)
-			add(p, "addresses", withoutAddresses(p, verdict), &fate.addresses)
+			add(p, "client addresses", withoutAddresses(p, verdict), &fate.addresses)
+			add(p, "server names", "Go by the destination's ports, by principals or by hosts and paths instead of connection.sni, or keep the callers' sidecars.", &fate.names)
 			if p.Action == string(authz.ActionCustom) {
-				add(p, "identities", "Take the identities out of the CUSTOM policy, so that the authorizer is asked about every caller and decides itself, or keep the callers' sidecars.", &fate.identities)
+				add(p, "client identities", "Take the identities out of the CUSTOM policy, so that the authorizer is asked about every caller and decides itself, or keep the callers' sidecars.", &fate.identities)
 			}
 		}
 		return out

@@ -245,11 +245,9 @@ func (b *builder) resolveTarget(p *Policy, t *Target) ([]*Service, []*Workload) 
 		}
 		var services []*Service
 		var workloads []*Workload
-		for _, w := range b.mesh.Waypoints {
-			if w.Class == ClassWaypoint {
-				services = append(services, b.boundServices[w.Ref]...)
-				workloads = append(workloads, b.boundWorkloads[w.Ref]...)
-			}
+		for _, w := range b.mesh.Waypoints { // whatever class their Gateways have: istiod asks only whether they are waypoints
+			services = append(services, b.boundServices[w.Ref]...)
+			workloads = append(workloads, b.boundWorkloads[w.Ref]...)
 		}
 		return services, workloads
 	default:
