@@ -133,7 +133,7 @@ Exit codes:
 				return err
 			}
 			if known.writeBaseline != "" {
-				return known.write(env, r)
+				return known.write(env, &in, r)
 			}
 			show.list = show.lists(in.namespaces)
 			if err := writeAudit(env, r, &show); err != nil {

@@ -156,7 +156,7 @@ func (g *gateFlags) read(env *Env) (gate.Baseline, error) {
 }
 
 // write records everything as known.
-func (g *gateFlags) write(env *Env, r *report.AuditReport) error {
+func (g *gateFlags) write(env *Env, in *inputFlags, r *report.AuditReport) error {
 	var text strings.Builder
 	b := gate.NewBaseline(r)
 	if err := b.Write(&text); err != nil {
@@ -165,7 +165,7 @@ func (g *gateFlags) write(env *Env, r *report.AuditReport) error {
 	if err := os.WriteFile(env.Path(g.writeBaseline), []byte(text.String()), 0o644); err != nil {
 		return fmt.Errorf("--write-baseline: %w", err)
 	}
-	fmt.Fprintf(env.Stderr, "wrote %d findings as known into %s; from now on: %s audit --baseline %[2]s\n", len(b.Findings), g.writeBaseline, programName(env))
+	fmt.Fprintf(env.Stderr, "wrote %d findings as known into %s; from now on: %s audit%s --baseline %[2]s\n", len(b.Findings), g.writeBaseline, programName(env), in.again())
 	return nil
 }
 

@@ -73,6 +73,18 @@ func (f *inputFlags) source() string {
 	return "cluster " + cmp.Or(f.context, "of the current context")
 }
 
+// again gives the flags that read the same input once more.
+func (f *inputFlags) again() string {
+	var out strings.Builder
+	for _, file := range f.files {
+		out.WriteString(" -f " + file)
+	}
+	if f.context != "" {
+		out.WriteString(" --context " + f.context)
+	}
+	return out.String()
+}
+
 // load reads the input, naming on standard error what could not be read.
 func (f *inputFlags) load(ctx context.Context, env *Env) (*snapshot.Snapshot, error) {
 	if err := f.check(); err != nil {

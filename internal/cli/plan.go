@@ -159,7 +159,7 @@ func (f *planFlags) write(env *Env, snap *snapshot.Snapshot, in *inputFlags, r *
 	if err != nil {
 		return fmt.Errorf("write the plan: %w", err)
 	}
-	if r.Pending() {
+	if r.Pending() || len(snap.Problems()) > 0 { // nobody knows what was not read
 		return Findings()
 	}
 	return nil

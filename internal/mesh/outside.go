@@ -2,11 +2,13 @@ package mesh
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
+	securityv1 "istio.io/client-go/pkg/apis/security/v1"
 	"sigs.k8s.io/yaml"
 )
 
@@ -94,7 +96,20 @@ func (b *builder) gatherOutside() {
 		slices.Sort(hosts)
 		b.outside("the egress hosts of "+refOf(kindSidecar, o).String(), "["+strings.Join(hosts, " ")+"]")
 	}
+	for _, o := range snapshot.All[*securityv1.RequestAuthentication](b.snap) {
+		for i, rule := range o.Spec.GetJwtRules() {
+			if claims := rule.GetSpaceDelimitedClaims(); len(claims) > 0 {
+				// Which claims are split is one for both states of a comparison.
+				b.outside(fmt.Sprintf("jwtRules[%d].spaceDelimitedClaims of %s", i, refOf(kindRequestAuthentication, o)), strings.Join(claims, " "))
+			}
+		}
+	}
+	planesDiffer := slices.ContainsFunc(b.planes, func(cp *controlPlane) bool { return cp.settings != b.planes[0].settings })
 	for _, w := range b.mesh.Workloads {
+		if planesDiffer && w.Mode == Sidecar && w.Role == Application {
+			// One configuration stands for all: that of the primary control plane.
+			b.outside("the control plane of "+w.Ref.String()+" (revisions have mesh configurations of their own)", w.Proxy.Revision)
+		}
 		if text := w.Annotations[AnnotationProxyConfig]; text != "" && w.Role == Gateway {
 			b.outside("annotation "+AnnotationProxyConfig+" of "+w.Ref.String(), text)
 		}

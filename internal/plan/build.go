@@ -161,7 +161,7 @@ func verdictReasons(x *audit.WorkloadResult) ([]Because, []Choice) {
 // verify proves what the search did not look at: that preparation alone changes nothing, that nothing is weaker when all have moved,
 // nor when the old policies are gone. Who does not pass keeps the sidecar.
 func (b *search) verify() error {
-	prepared, err := b.compare(b.supposed(atStart, nil), authz.Options{PerScenario: 1})
+	prepared, err := b.compare(b.supposed(atStart, nil), declared)
 	if err != nil {
 		return err
 	}
@@ -175,7 +175,7 @@ func (b *search) verify() error {
 			b.refuseDestination(&e.example, "preparing it would refuse a call")
 		}
 	}
-	all, err := b.compare(b.supposed(moved, nil), authz.Options{PerScenario: 1})
+	all, err := b.compare(b.supposed(moved, nil), everyPort)
 	if err != nil {
 		return err
 	}

@@ -76,7 +76,7 @@ func safe(s *snapshot.Snapshot, p *Plan, o Options) error {
 
 // notWeaker compares one state with the start.
 func (p *states) notWeaker(q supposed, where string) error {
-	r, err := p.compare(q, authz.Options{PerScenario: 1})
+	r, err := p.compare(q, everyPort)
 	if err != nil {
 		return fmt.Errorf("%s: %w", where, err)
 	}
@@ -116,14 +116,12 @@ func (p *states) safePrefix(q supposed, who *callers, accepted []Acceptance, whe
 			}
 		}
 	}
-	r, err := p.compare(q, authz.Options{PerScenario: 1})
+	r, err := p.compare(q, declared)
 	if err != nil {
 		return fmt.Errorf("%s: %w", where, err)
 	}
-	for i := range r.Divergences {
-		if d := &r.Divergences[i]; d.Kind == authz.Weaker && borne(d) {
-			return fmt.Errorf("%s: weaker than the start: %s", where, weakerText(d))
-		}
+	if err := p.notWeaker(q, where); err != nil {
+		return err
 	}
 	b := newSearch(p, &synthesis{}, who)
 	for _, e := range b.edges(&r) {

@@ -60,11 +60,18 @@ const mostRounds = 12
 func (b *search) settle() error {
 	for range mostRounds {
 		b.prep = b.y.prepare()
-		result, err := b.compare(b.supposed(mixed, nil), authz.Options{PerScenario: 1})
+		result, err := b.compare(b.supposed(mixed, nil), declared)
 		if err != nil {
 			return err
 		}
-		if !b.learn(result) {
+		if b.learn(result) {
+			continue
+		}
+		all, err := b.compare(b.supposed(mixed, nil), everyPort)
+		if err != nil {
+			return err
+		}
+		if !b.closeAll(all) {
 			b.mixed = result
 			return nil
 		}
@@ -104,6 +111,18 @@ func (b *search) learn(r authz.Result) bool {
 			changed = b.close(d) || changed
 		case authz.Stricter:
 			changed = b.open(d) || changed
+		}
+	}
+	return changed
+}
+
+// closeAll sees to it that nothing is weaker, and reports whether that took anything.
+func (b *search) closeAll(r authz.Result) bool {
+	changed := false
+	b.fresh = map[*mover]bool{}
+	for i := range r.Divergences {
+		if d := &r.Divergences[i]; d.Kind == authz.Weaker {
+			changed = b.close(d) || changed
 		}
 	}
 	return changed

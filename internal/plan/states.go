@@ -147,6 +147,13 @@ func (p *states) restarted(q supposed, r mesh.Ref) ([]mesh.PodSet, error) {
 	return p.again[r], nil
 }
 
+// declared leaves out calls to ports that nothing declares: an order of moves is for calls that exist, and no need and no
+// exception knows such a port. everyPort is for what must not be weaker, at any port.
+var (
+	declared  = authz.Options{PerScenario: 1, OnlyDeclaredPorts: true}
+	everyPort = authz.Options{PerScenario: 1}
+)
+
 // compare compares a state with the start.
 func (p *states) compare(q supposed, opts authz.Options) (authz.Result, error) {
 	m, err := p.mesh(q)
@@ -154,7 +161,6 @@ func (p *states) compare(q supposed, opts authz.Options) (authz.Result, error) {
 		return authz.Result{}, err
 	}
 	world := p.world(m)
-	opts.OnlyDeclaredPorts = true // no preparation knows an exception for a port that nothing declares
 	parts := p.prover.Parts(&world, opts, partsPerComparison)
 	results := make([]authz.Result, len(parts))
 	p.each(len(parts), func(i int) { results[i] = parts[i]() })

@@ -226,8 +226,7 @@ func (r *AuditReport) Screen(w io.Writer, o TextOptions) error {
 	p := &printer{colour: o.Colour}
 	s, v := r.Summary, r.Overview
 	p.line("%s", p.bold(clip(r.title())))
-	p.line("%s", clip(fmt.Sprintf("%s have a sidecar; %s of them could go (%s)%s.", count(s.Sidecars, "pod"), number(s.SidecarsRemovable),
-		share(s.SidecarsRemovable, s.Sidecars), s.freed())))
+	p.line("%s", clip(s.headline()))
 	for _, g := range v.Groups {
 		p.line("  %s  %s %s", padLeft(number(g.Pods), 7), pad(groupWords[g.Name], 25), p.faint(count(g.Workloads, "workload")))
 	}
@@ -309,6 +308,18 @@ func (r *AuditReport) screenInput(p *printer) {
 		}
 		p.line("%s %s", p.bold("Not known"), clipTo(screenWidth-10, strings.Join(parts, "; ")))
 	}
+}
+
+// headline says how many sidecars there are and how many could go.
+func (s *Summary) headline() string {
+	switch s.Sidecars {
+	case 0:
+		return "No pod has a sidecar."
+	case 1:
+		return fmt.Sprintf("1 pod has a sidecar; %s could go%s.", [2]string{"it", "none"}[1-min(s.SidecarsRemovable, 1)], s.freed())
+	}
+	return fmt.Sprintf("%s have a sidecar; %s of them could go (%s)%s.", count(s.Sidecars, "pod"), number(s.SidecarsRemovable),
+		share(s.SidecarsRemovable, s.Sidecars), s.freed())
 }
 
 // moving says what becomes of calls if sidecars just went.
