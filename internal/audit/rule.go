@@ -79,6 +79,7 @@ const (
 	FactUnknown   Fact = "unreadable kinds"
 	FactWorkloads Fact = "all workloads"
 	FactVerdicts  Fact = "verdicts"
+	FactRoutes    Fact = "what routes change"
 )
 
 // Group is the hundred that a code belongs to.

@@ -229,6 +229,24 @@ func (m *MeshView) Workloads() []*mesh.Workload {
 	return m.mesh.Workloads
 }
 
+// RouteLosses are what every client's sidecar does to calls and no workload's waypoint would keep.
+func (m *MeshView) RouteLosses() []mesh.RouteLoss {
+	m.touch(FactRoutes)
+	return m.mesh.RouteLosses
+}
+
+// CallersBeside is the number of application workloads with a sidecar outside of a namespace.
+func (m *MeshView) CallersBeside(namespace string) int {
+	m.touch(FactWorkloads)
+	n := 0
+	for _, w := range m.mesh.Workloads {
+		if w.Role == mesh.Application && w.Mode == mesh.Sidecar && w.Namespace != namespace {
+			n++
+		}
+	}
+	return n
+}
+
 // Services are all Services and ServiceEntries.
 func (m *MeshView) Services() []*mesh.Service {
 	m.touch(FactServices)
@@ -251,6 +269,12 @@ func (m *MeshView) Policies() []*mesh.Policy {
 func (m *MeshView) ServiceUses(s *mesh.Service, feature mesh.Feature) []mesh.Use {
 	m.touch(feature)
 	return slices.DeleteFunc(slices.Clone(s.Uses), func(u mesh.Use) bool { return u.Feature != feature })
+}
+
+// MeshUses returns the uses of a feature by the mesh as a whole.
+func (m *MeshView) MeshUses(feature mesh.Feature) []mesh.Use {
+	m.touch(feature)
+	return slices.DeleteFunc(slices.Clone(m.mesh.Uses), func(u mesh.Use) bool { return u.Feature != feature })
 }
 
 // AuthzProblems is what is wrong with authorization objects.

@@ -34,12 +34,13 @@ type builder struct {
 	boundServices                    map[Ref][]*Service
 	boundWorkloads, gatewayWorkloads map[Ref][]*Workload
 	namespaceUses                    map[string][]Use
+	// routed are the Services that a route is listed at; active the routes and rules that change some call.
+	routed map[*Policy][]*Service
+	active map[Ref]bool
 
 	// versions are those of sidecars here, made at first use; versionsKnown tells that none is missing.
 	versions      []string
 	versionsKnown bool
-	// subsets are those that some route names, made at first use.
-	subsets map[subsetName]bool
 }
 
 // Build derives every fact of a snapshot, and of a state that is supposed on top of it. It never fails: what cannot be read is listed in
@@ -48,6 +49,7 @@ type builder struct {
 func Build(s *snapshot.Snapshot, assume Assume) *Mesh {
 	b := &builder{
 		snap: s, assume: assume.index(), presumed: map[string]*Because{}, owner: map[Ref]Ref{}, namespaceUses: map[string][]Use{},
+		routed: map[*Policy][]*Service{},
 		mesh: &Mesh{Snapshot: s, workloads: map[Ref]*Workload{}, services: map[Ref]*Service{},
 			waypoints: map[Ref]*WaypointGateway{}, namespaces: map[string]*namespace{}},
 	}
@@ -79,6 +81,8 @@ func Build(s *snapshot.Snapshot, assume Assume) *Mesh {
 	b.readClientTLS()
 	b.attachGatewayRoutes()
 	b.compileRoutes()
+	b.routeFacts()
+	b.attachActive()
 	for _, svc := range m.Services {
 		b.serviceShape(svc)
 		mixedRoutes(svc)

@@ -40,6 +40,8 @@ type controlPlane struct {
 	// domain is istiod's --domain, empty where it is not given; client is what mesh configuration says of clients.
 	domain string
 	client ClientDefaults
+	// networks are those of meshNetworks.
+	networks []string
 }
 
 // env returns an environment variable of istiod, from its Deployment or from the chart's values.
@@ -279,6 +281,7 @@ func (b *builder) readMeshConfig(cp *controlPlane, cm *corev1.ConfigMap) {
 	}
 	if yaml.Unmarshal([]byte(cm.Data["meshNetworks"]), &networks) == nil && len(networks.Networks) > 0 {
 		b.meshUse(MultiNetwork, evidence(ref, "data.meshNetworks", ""))
+		cp.networks = sortedKeys(networks.Networks)
 	}
 }
 

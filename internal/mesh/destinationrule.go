@@ -8,109 +8,54 @@ import (
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 )
 
-// attachDestinationRules joins DestinationRules with the Services of their host. One with a
-// workloadSelector acts for the clients that it selects, and only in its own namespace.
+// attachDestinationRules lists DestinationRules at the Services of their host. One with a workloadSelector acts for
+// the clients that it selects, and only in its own namespace.
 func (b *builder) attachDestinationRules() {
 	for _, o := range snapshot.All[*networkingv1.DestinationRule](b.snap) {
 		r := &Policy{Ref: refOf(kindDestinationRule, o), Object: o, Scope: ByNamespace}
 		b.mesh.Routes = append(b.mesh.Routes, r)
-		if sel := o.Spec.GetWorkloadSelector().GetMatchLabels(); len(sel) > 0 {
+		if o.Spec.GetWorkloadSelector() != nil {
 			r.Scope = BySelector
-			use := []found{{ClientDestinationRule, Outbound, []Evidence{evidence(r.Ref, "spec.workloadSelector", o.Spec.GetHost())}}}
-			for _, w := range b.index.match(o.Namespace, sel) {
+			for _, w := range b.index.match(o.Namespace, o.Spec.GetWorkloadSelector().GetMatchLabels()) {
 				r.Workloads++
 				w.addRoute(r)
-				w.use(use)
 			}
 			continue
 		}
-		b.attachRoute(r, []string{o.Spec.GetHost()}, o.Spec.GetExportTo(), ClientNamespaceRule, b.destinationRuleFeatures(r, o))
+		b.attachRoute(r, []string{o.Spec.GetHost()})
+		b.useBehind(r, explicitMutual(r, o))
 	}
 }
 
-func (b *builder) destinationRuleFeatures(r *Policy, o *networkingv1.DestinationRule) []found {
-	g := gather{object: r.Ref}
-	external := false
-	for _, s := range b.hosts.find(o.Spec.GetHost(), o.Namespace) {
-		external = external || s.External
-	}
-	trafficPolicyFeatures(&g, "spec.trafficPolicy", o.Spec.GetTrafficPolicy(), external)
-	for i, s := range o.Spec.GetSubsets() {
-		if !b.namesSubset(o.Spec.GetHost(), s.GetName()) {
-			continue
-		}
-		path := fmt.Sprintf("spec.subsets[%d]", i)
-		g.see(Subsets, Inbound, path, s.GetName())
-		trafficPolicyFeatures(&g, path+".trafficPolicy", s.GetTrafficPolicy(), external)
-	}
-	return g.list
-}
-
-// settings are what TrafficPolicy and its per-port form have in common.
-type settings interface {
-	GetLoadBalancer() *apinetworking.LoadBalancerSettings
-	GetConnectionPool() *apinetworking.ConnectionPoolSettings
-	GetOutlierDetection() *apinetworking.OutlierDetection
-	GetTls() *apinetworking.ClientTLSSettings
-}
-
-func trafficPolicyFeatures(g *gather, path string, p *apinetworking.TrafficPolicy, external bool) {
-	if p == nil {
+// attachSelected records a rule that acts for some clients on those.
+func (b *builder) attachSelected(r *Policy, o *networkingv1.DestinationRule) {
+	if r.Scope != BySelector {
 		return
 	}
-	settingsFeatures(g, path, p, external)
-	for i, port := range p.GetPortLevelSettings() {
-		if port != nil {
-			settingsFeatures(g, fmt.Sprintf("%s.portLevelSettings[%d]", path, i), port, external)
-		}
-	}
-	if p.GetTunnel() != nil {
-		g.see(UpstreamProxyProtocol, Inbound, path+".tunnel", p.GetTunnel().GetProtocol())
-	}
-	if p.GetProxyProtocol() != nil {
-		g.see(UpstreamProxyProtocol, Inbound, path+".proxyProtocol", p.GetProxyProtocol().GetVersion().String())
-	}
-	if p.GetRetryBudget() != nil {
-		g.see(Retries, Inbound, path+".retryBudget", "")
+	use := []found{{ClientDestinationRule, Outbound, []Evidence{evidence(r.Ref, "spec.workloadSelector", o.Spec.GetHost())}}}
+	for _, w := range b.index.match(o.Namespace, o.Spec.GetWorkloadSelector().GetMatchLabels()) {
+		w.use(use)
 	}
 }
 
-func settingsFeatures(g *gather, path string, p settings, external bool) {
-	if p.GetConnectionPool() != nil {
-		g.see(ConnectionPool, Inbound, path+".connectionPool", "")
-	}
-	if p.GetOutlierDetection() != nil {
-		g.see(OutlierDetection, Inbound, path+".outlierDetection", "")
-	}
-	if t := p.GetTls(); t != nil {
-		feature := ClientTLS
-		switch {
-		case t.GetMode() == apinetworking.ClientTLSSettings_ISTIO_MUTUAL:
-			feature = ExplicitIstioMutual
-		case external && t.GetMode() != apinetworking.ClientTLSSettings_DISABLE:
-			feature = TLSOrigination
+// explicitMutual finds ISTIO_MUTUAL spelled out: it is what happens anyway, and some releases then never use HBONE
+// towards ambient workloads (istio/istio#53526).
+func explicitMutual(r *Policy, o *networkingv1.DestinationRule) []found {
+	g := gather{object: r.Ref}
+	see := func(path string, t *apinetworking.ClientTLSSettings) {
+		if t.GetMode() == apinetworking.ClientTLSSettings_ISTIO_MUTUAL {
+			g.see(ExplicitIstioMutual, Inbound, path+".tls.mode", t.GetMode().String())
 		}
-		g.see(feature, Inbound, path+".tls.mode", t.GetMode().String())
 	}
-	if lb := p.GetLoadBalancer(); lb != nil {
-		loadBalancerFeatures(g, path+".loadBalancer", lb)
+	policy := func(path string, p *apinetworking.TrafficPolicy) {
+		see(path, p.GetTls())
+		for i, s := range p.GetPortLevelSettings() {
+			see(fmt.Sprintf("%s.portLevelSettings[%d]", path, i), s.GetTls())
+		}
 	}
-}
-
-func loadBalancerFeatures(g *gather, path string, lb *apinetworking.LoadBalancerSettings) {
-	switch policy := lb.GetLbPolicy().(type) {
-	case *apinetworking.LoadBalancerSettings_ConsistentHash:
-		g.see(ConsistentHash, Inbound, path+".consistentHash", "")
-	case *apinetworking.LoadBalancerSettings_Simple:
-		g.see(LoadBalancing, Inbound, path+".simple", policy.Simple.String())
+	policy("spec.trafficPolicy", o.Spec.GetTrafficPolicy())
+	for i, s := range o.Spec.GetSubsets() {
+		policy(fmt.Sprintf("spec.subsets[%d].trafficPolicy", i), s.GetTrafficPolicy())
 	}
-	if l := lb.GetLocalityLbSetting(); l != nil && (l.GetEnabled() == nil || l.GetEnabled().GetValue()) {
-		g.see(LocalityLB, Inbound, path+".localityLbSetting", "")
-	}
-	if lb.GetZoneAwareLbSetting() != nil {
-		g.see(ZoneAwareLB, Inbound, path+".zoneAwareLbSetting", "")
-	}
-	if lb.GetWarmup() != nil || lb.GetWarmupDurationSecs() != nil {
-		g.see(LoadBalancing, Inbound, path+".warmup", "")
-	}
+	return g.list
 }

@@ -154,6 +154,8 @@ const (
 	// ExportTo: a ServiceEntry or Service visible to some namespaces only, which ztunnel ignores (#55163);
 	// or, Inbound, a route or traffic policy that only some namespaces have, which a waypoint applies for all.
 	ExportTo Feature = "export-to"
+	// EgressProxy: outboundTrafficPolicy.egressProxy of a Sidecar: calls to unknown hosts go to a proxy.
+	EgressProxy Feature = "egress-proxy"
 	// EgressServiceEntry: a MESH_EXTERNAL ServiceEntry visible to the workload's namespace. Recorded on
 	// the ServiceEntry's own namespace only, where somebody wrote it for these workloads.
 	EgressServiceEntry Feature = "egress-service-entry"
@@ -266,7 +268,7 @@ func Features() []Feature {
 		LocalityLB, ZoneAwareLB, TrafficDistribution, Subsets, ClientDestinationRule, ClientNamespaceRule,
 		UpstreamProxyProtocol,
 		EnvoyFilter, RateLimit, WasmPlugin, TrafficExtension, ClientExtension, Tracing, HTTPMetrics, AccessLogging, ProxyConfigResource,
-		SidecarEgress, SidecarListener, SidecarIngress, SidecarConnectionPool, RegistryOnly, ExportTo,
+		SidecarEgress, SidecarListener, SidecarIngress, SidecarConnectionPool, RegistryOnly, EgressProxy, ExportTo,
 		EgressServiceEntry, TLSOrigination, EgressWildcard,
 		OpaqueTCP, UndeclaredProtocol, UDPPort, HeadlessService, NoService, HostNetworkPod, RunToCompletion,
 		InitContainers, NodeAgent, VirtualMachine, WindowsNode, VirtualNode, ProxylessGRPC, IPv6, ForwardedClientCert,

@@ -2,7 +2,6 @@ package mesh
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -14,23 +13,19 @@ import (
 func (b *builder) attachGatewayRoutes() {
 	for _, o := range snapshot.All[*gatewayv1.HTTPRoute](b.snap) {
 		r := b.newRoute(kindHTTPRoute, o)
-		b.attachParents(r, o.Spec.ParentRefs, httpRouteFeatures(r, o))
+		b.attachParents(r, o.Spec.ParentRefs)
 	}
 	for _, o := range snapshot.All[*gatewayv1.GRPCRoute](b.snap) {
 		r := b.newRoute(kindGRPCRoute, o)
-		b.attachParents(r, o.Spec.ParentRefs, grpcRouteFeatures(r, o))
+		b.attachParents(r, o.Spec.ParentRefs)
 	}
 	for _, o := range snapshot.All[*gatewayv1alpha2.TCPRoute](b.snap) {
 		r := b.newRoute(kindTCPRoute, o)
-		g := gather{object: r.Ref}
-		g.see(TCPRouting, Inbound, "spec.rules", "")
-		b.attachParents(r, o.Spec.ParentRefs, g.list)
+		b.attachParents(r, o.Spec.ParentRefs)
 	}
 	for _, o := range snapshot.All[*gatewayv1alpha2.TLSRoute](b.snap) {
 		r := b.newRoute(kindTLSRoute, o)
-		g := gather{object: r.Ref}
-		g.see(TLSRouting, Inbound, "spec.rules", "")
-		b.attachParents(r, o.Spec.ParentRefs, g.list)
+		b.attachParents(r, o.Spec.ParentRefs)
 	}
 }
 
@@ -40,10 +35,10 @@ func (b *builder) newRoute(kind snapshot.Kind, o snapshot.Object) *Policy {
 	return r
 }
 
-// attachParents resolves parentRefs. A route in another namespace than its parent is a consumer route:
-// it acts for clients of its own namespace only, and never at a waypoint.
-func (b *builder) attachParents(r *Policy, parents []gatewayv1.ParentReference, features []found) {
-	features = append(features, b.unknownFields(r)...)
+// attachParents resolves parentRefs. A route in another namespace than its parent is a consumer route: it acts for
+// clients of its own namespace only. What a route does is asked of the model later.
+func (b *builder) attachParents(r *Policy, parents []gatewayv1.ParentReference) {
+	unknown := b.unknownFields(r)
 	seen := map[*Service]bool{}
 	for i, parent := range parents {
 		s, isService := b.parentService(r, parent)
@@ -61,18 +56,18 @@ func (b *builder) attachParents(r *Policy, parents []gatewayv1.ParentReference, 
 		}
 		seen[s] = true
 		s.Routes = append(s.Routes, r)
+		b.routed[r] = append(b.routed[r], s)
 		if s.Namespace != r.Namespace {
-			b.useInNamespace(r.Namespace, append(onSide(Outbound, features),
-				found{ClientNamespaceRoute, Outbound, []Evidence{evidence(r.Ref, t.Field, t.Name)}}))
+			b.useInNamespace(r.Namespace, onSide(Outbound, unknown))
 			continue
 		}
-		s.use(features)
+		s.use(unknown)
 		for _, w := range s.Workloads {
 			w.addRoute(r)
-			w.useOn(Inbound, features)
+			w.useOn(Inbound, unknown)
 		}
 		if s.External {
-			b.useInNamespace(r.Namespace, onSide(Outbound, features))
+			b.useInNamespace(r.Namespace, onSide(Outbound, unknown))
 		}
 	}
 	r.Workloads = countWorkloads(seen)
@@ -103,91 +98,4 @@ func (b *builder) parentService(r *Policy, p gatewayv1.ParentReference) (*Servic
 		return b.mesh.services[ref], true
 	}
 	return nil, false
-}
-
-func httpRouteFeatures(r *Policy, o *gatewayv1.HTTPRoute) []found {
-	g := gather{object: r.Ref}
-	for i := range o.Spec.Rules {
-		rule := &o.Spec.Rules[i]
-		path := fmt.Sprintf("spec.rules[%d]", i)
-		for j, m := range rule.Matches {
-			if !matchesEverything(m) {
-				g.see(HTTPMatch, Inbound, fmt.Sprintf("%s.matches[%d]", path, j), "")
-			}
-			for _, h := range m.Headers {
-				switch lower := strings.ToLower(string(h.Name)); {
-				case strings.HasPrefix(lower, claimHeader):
-					g.see(JWTClaimRouting, Inbound, fmt.Sprintf("%s.matches[%d].headers", path, j), string(h.Name))
-				case lower == xfccHeader:
-					g.see(ForwardedClientCert, Inbound, fmt.Sprintf("%s.matches[%d].headers", path, j), string(h.Name))
-				}
-			}
-		}
-		for j, f := range rule.Filters {
-			filterFeature(&g, fmt.Sprintf("%s.filters[%d].type", path, j), f.Type)
-		}
-		for j, ref := range rule.BackendRefs {
-			for _, f := range ref.Filters {
-				filterFeature(&g, fmt.Sprintf("%s.backendRefs[%d].filters", path, j), f.Type)
-			}
-		}
-		if len(rule.BackendRefs) > 1 {
-			g.see(TrafficSplit, Inbound, path+".backendRefs", "")
-		}
-		if rule.Timeouts != nil {
-			g.see(Timeouts, Inbound, path+".timeouts", "")
-		}
-		if rule.Retry != nil {
-			g.see(Retries, Inbound, path+".retry", "")
-		}
-		if rule.SessionPersistence != nil {
-			g.see(ConsistentHash, Inbound, path+".sessionPersistence", "")
-		}
-	}
-	return g.list
-}
-
-// matchesEverything is the match that the API server fills in: any path under /.
-func matchesEverything(m gatewayv1.HTTPRouteMatch) bool {
-	if len(m.Headers) > 0 || len(m.QueryParams) > 0 || m.Method != nil {
-		return false
-	}
-	p := m.Path
-	return p == nil || (p.Type == nil || *p.Type == gatewayv1.PathMatchPathPrefix) && (p.Value == nil || *p.Value == "/")
-}
-
-func filterFeature(g *gather, field string, t gatewayv1.HTTPRouteFilterType) {
-	feature := HTTPMatch // a filter of another kind still needs the HTTP proxy
-	switch t {
-	case gatewayv1.HTTPRouteFilterRequestHeaderModifier, gatewayv1.HTTPRouteFilterResponseHeaderModifier:
-		feature = HeaderManipulation
-	case gatewayv1.HTTPRouteFilterRequestRedirect, gatewayv1.HTTPRouteFilterURLRewrite:
-		feature = Rewrite
-	case gatewayv1.HTTPRouteFilterRequestMirror:
-		feature = Mirroring
-	case gatewayv1.HTTPRouteFilterCORS:
-		feature = CORS
-	}
-	g.see(feature, Inbound, field, string(t))
-}
-
-func grpcRouteFeatures(r *Policy, o *gatewayv1.GRPCRoute) []found {
-	g := gather{object: r.Ref}
-	for i := range o.Spec.Rules {
-		rule := &o.Spec.Rules[i]
-		path := fmt.Sprintf("spec.rules[%d]", i)
-		if len(rule.Matches) > 0 {
-			g.see(HTTPMatch, Inbound, path+".matches", "")
-		}
-		for j, f := range rule.Filters {
-			filterFeature(&g, fmt.Sprintf("%s.filters[%d].type", path, j), gatewayv1.HTTPRouteFilterType(f.Type))
-		}
-		if len(rule.BackendRefs) > 1 {
-			g.see(TrafficSplit, Inbound, path+".backendRefs", "")
-		}
-		if rule.SessionPersistence != nil {
-			g.see(ConsistentHash, Inbound, path+".sessionPersistence", "")
-		}
-	}
-	return g.list
 }

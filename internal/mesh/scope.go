@@ -112,5 +112,8 @@ func sidecarFeatures(p *Policy, o *networkingv1.Sidecar) []found {
 	if out := o.Spec.GetOutboundTrafficPolicy(); out != nil && out.GetMode() == apinetworking.OutboundTrafficPolicy_REGISTRY_ONLY {
 		g.see(RegistryOnly, Outbound, "spec.outboundTrafficPolicy.mode", registryOnly)
 	}
+	if p := o.Spec.GetOutboundTrafficPolicy().GetEgressProxy(); p != nil {
+		g.see(EgressProxy, Outbound, "spec.outboundTrafficPolicy.egressProxy", p.GetHost())
+	}
 	return g.list
 }

@@ -23,6 +23,9 @@ type Settings struct {
 	ClusterDomain string
 	// Client is what every client's proxy does to calls by mesh configuration.
 	Client ClientDefaults
+	// Networks names the networks of the mesh, and AmbientMultiNetwork is istiod's AMBIENT_ENABLE_MULTI_NETWORK.
+	Networks            []string
+	AmbientMultiNetwork bool
 	// Minor is the Istio 1.x minor of the control plane, 0 when unknown.
 	Minor int
 	// AmbientEnabled tells that PILOT_ENABLE_AMBIENT is on.
@@ -132,6 +135,8 @@ func (b *builder) readSettings() {
 			s.Minors = append(s.Minors, cp.minor)
 		}
 		s.IstiodFound = s.IstiodFound || cp.istiod.Name != ""
+		s.AmbientMultiNetwork = s.AmbientMultiNetwork || cp.env("AMBIENT_ENABLE_MULTI_NETWORK") == "true"
+		s.Networks = append(s.Networks, cp.networks...)
 		s.AmbientEnabled = s.AmbientEnabled || cp.env("PILOT_ENABLE_AMBIENT") == "true"
 		s.AutoAllowWaypoint = s.AutoAllowWaypoint || cp.env("PILOT_AUTO_ALLOW_WAYPOINT_POLICY") == "true"
 		s.LayeredWaypointAuthz = s.LayeredWaypointAuthz || cp.env("ENABLE_LAYERED_WAYPOINT_AUTHORIZATION_POLICIES") == "true"
@@ -144,6 +149,8 @@ func (b *builder) readSettings() {
 	s.NoGatewaySelectorPolicies = primary.env("ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY") == "false"
 	s.MultipleCustomProviders = primary.env("PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS") == "true"
 	slices.Sort(s.Minors)
+	slices.Sort(s.Networks)
+	s.Networks = slices.Compact(s.Networks)
 	if len(s.Minors) > 0 {
 		s.Minor = s.Minors[0]
 	}

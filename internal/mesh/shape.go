@@ -88,9 +88,6 @@ func (b *builder) entryShape(s *Service, g *gather) {
 			g.see(EgressWildcard, Outbound, fmt.Sprintf("spec.hosts[%d]", i), h)
 		}
 	}
-	if s.Headless && s.External {
-		g.see(EgressWildcard, Outbound, "spec.resolution", "NONE")
-	}
 }
 
 // workloadShape reads what a workload's own object says.

@@ -351,6 +351,8 @@ type Mesh struct {
 	Policies []*Policy
 	// Routes holds every route and DestinationRule, likewise.
 	Routes []*Policy
+	// RouteLosses is what the sidecars of any client do to calls and no workload's waypoint would keep, sorted by host.
+	RouteLosses []RouteLoss
 	// Uses are mesh-wide features, such as SPIRE.
 	Uses []Use
 	// Authorization holds every authorization object compiled, sorted by namespace and name, for

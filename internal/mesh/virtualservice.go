@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
-	apinetworking "istio.io/api/networking/v1alpha3"
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
 )
 
@@ -30,25 +29,18 @@ func (b *builder) attachVirtualServices() {
 		if len(o.Spec.GetHosts()) == 0 || !inMesh(o) {
 			continue // a delegate acts through its root; the rest acts at gateways
 		}
-		features := b.virtualServiceFeatures(r, o)
-		b.attachRoute(r, o.Spec.GetHosts(), o.Spec.GetExportTo(), ClientNamespaceRoute, features)
-		b.attachSources(o)
+		b.attachRoute(r, o.Spec.GetHosts())
 	}
 }
 
-// attachRoute records a route or traffic policy on the Services of its hosts and the workloads behind
-// them. Where the object stands in another namespace than the Service, the clients there are the ones
-// that have it, and crossing says so for both ends. Hosts outside the mesh, and hosts that are not known,
-// concern the clients: those of the object's own namespace, for whom somebody wrote it.
-func (b *builder) attachRoute(r *Policy, hosts, exportTo []string, crossing Feature, features []found) {
-	features = append(features, b.unknownFields(r)...)
-	if list := exportList(exportTo); list != nil {
-		// A waypoint would apply it for every client.
-		features = append(features, found{ExportTo, Inbound, []Evidence{evidence(r.Ref, "spec.exportTo", strings.Join(list, ", "))}})
-	}
+// attachRoute lists a route or traffic policy at the Services of its hosts and the workloads behind them; what it does
+// there is asked of the model later. Fields that are not known concern everybody there, and where no workload stands
+// behind a host the clients: those of the object's own namespace, for whom somebody wrote it.
+func (b *builder) attachRoute(r *Policy, hosts []string) {
+	unknown := b.unknownFields(r)
 	seen := map[*Service]bool{}
 	client := false
-	for i, host := range hosts {
+	for _, host := range hosts {
 		services := b.hosts.find(host, r.Namespace)
 		client = client || len(services) == 0
 		for _, s := range services {
@@ -58,22 +50,16 @@ func (b *builder) attachRoute(r *Policy, hosts, exportTo []string, crossing Feat
 			seen[s] = true
 			client = client || s.External
 			s.Routes = append(s.Routes, r)
-			s.use(features)
-			own := features
-			if s.Namespace != r.Namespace && !s.External && !b.isRoot(r.Namespace) {
-				cross := found{crossing, Inbound, []Evidence{evidence(r.Ref, fmt.Sprintf("spec.hosts[%d]", i), host)}}
-				own = append(slices.Clip(features), cross)
-				s.use([]found{cross})
-				b.useInNamespace(r.Namespace, []found{{crossing, Outbound, cross.evidence}})
-			}
+			b.routed[r] = append(b.routed[r], s)
+			s.use(unknown)
 			for _, w := range s.Workloads {
 				w.addRoute(r)
-				w.useOn(Inbound, own)
+				w.useOn(Inbound, unknown)
 			}
 		}
 	}
 	if client {
-		b.useInNamespace(r.Namespace, onSide(Outbound, features))
+		b.useInNamespace(r.Namespace, onSide(Outbound, unknown))
 	}
 	r.Workloads = countWorkloads(seen)
 }
@@ -101,6 +87,14 @@ func (w *Workload) addRoute(r *Policy) {
 // once, so that many routes times many workloads stay a sum.
 func (b *builder) useInNamespace(ns string, list []found) {
 	for _, f := range list {
+		f.evidence = slices.DeleteFunc(slices.Clone(f.evidence), func(e Evidence) bool {
+			return slices.ContainsFunc(b.namespaceUses[ns], func(u Use) bool {
+				return u.Feature == f.feature && u.Side == f.side && slices.Contains(u.Evidence, e)
+			})
+		})
+		if len(f.evidence) == 0 {
+			continue
+		}
 		b.namespaceUses[ns] = addUse(b.namespaceUses[ns], f.feature, f.side, f.evidence)
 	}
 }
@@ -164,153 +158,72 @@ func sourceMatches(o *networkingv1.VirtualService) []sourceMatch {
 	return out
 }
 
-// attachSources records SourceMatch on the clients that the matches select, where the VirtualService is
-// visible to them.
-func (b *builder) attachSources(o *networkingv1.VirtualService) {
-	for _, m := range sourceMatches(o) {
-		use := []found{{SourceMatch, Outbound, []Evidence{evidence(refOf(kindVirtualService, o), m.field, "")}}}
-		for _, ns := range b.index.namespaces {
-			if m.namespace != "" && m.namespace != ns || !exportedTo(o.Spec.GetExportTo(), o.Namespace, ns) {
-				continue
-			}
-			for _, w := range b.index.match(ns, m.labels) {
-				w.use(use)
-			}
+// attachActive records what the form of an active route says beside what it does: that a match asks who calls, that it
+// delegates, that only some clients have it. Objects without effect on any call say nothing.
+func (b *builder) attachActive() {
+	for _, r := range b.mesh.Routes {
+		if !b.active[r.Ref] {
+			continue
+		}
+		switch o := r.Object.(type) {
+		case *networkingv1.VirtualService:
+			b.attachSources(r, o)
+			b.exportedFact(r, o.Spec.GetExportTo())
+		case *networkingv1.DestinationRule:
+			b.exportedFact(r, o.Spec.GetExportTo())
+			b.attachSelected(r, o)
 		}
 	}
 }
 
-// virtualServiceFeatures reads what a VirtualService asks of the proxy that applies it, its delegates
-// included.
-func (b *builder) virtualServiceFeatures(r *Policy, o *networkingv1.VirtualService) []found {
-	g := gather{object: r.Ref}
+// exportedFact records that only some clients have a route: a waypoint would apply it for every one.
+func (b *builder) exportedFact(r *Policy, exportTo []string) {
+	if list := exportList(exportTo); list != nil {
+		b.useBehind(r, []found{{ExportTo, Inbound, []Evidence{evidence(r.Ref, "spec.exportTo", strings.Join(list, ", "))}}})
+	}
+}
+
+// useBehind records features at the Services that a route is listed at, and the workloads behind them.
+func (b *builder) useBehind(r *Policy, list []found) {
+	for _, s := range b.routed[r] {
+		s.use(list)
+		for _, w := range s.Workloads {
+			w.useOn(Inbound, list)
+		}
+	}
+}
+
+// attachSources records matches on who calls, on the clients that they select where the VirtualService is visible to
+// them, and behind its hosts; those of delegates count as its own.
+func (b *builder) attachSources(r *Policy, o *networkingv1.VirtualService) {
+	parts := []*networkingv1.VirtualService{o}
 	for i, h := range o.Spec.GetHttp() {
-		path := fmt.Sprintf("spec.http[%d]", i)
-		httpFeatures(&g, path, h, o)
 		d := h.GetDelegate()
 		if d == nil {
 			continue
 		}
-		g.see(DelegateRoute, Inbound, path+".delegate", d.GetName())
+		field := fmt.Sprintf("spec.http[%d].delegate", i)
+		b.useBehind(r, []found{{DelegateRoute, Inbound, []Evidence{evidence(r.Ref, field, d.GetName())}}})
 		ns := d.GetNamespace()
 		if ns == "" {
 			ns = o.Namespace
 		}
-		target, ok := snapshot.Get[*networkingv1.VirtualService](b.snap, ns, d.GetName())
-		if !ok {
-			continue
-		}
-		inner := gather{object: refOf(kindVirtualService, target)}
-		for j, th := range target.Spec.GetHttp() { // a delegate cannot delegate further
-			httpFeatures(&inner, fmt.Sprintf("spec.http[%d]", j), th, o)
-		}
-		g.list = append(g.list, inner.list...)
-	}
-	for _, m := range sourceMatches(o) {
-		g.see(SourceMatch, Inbound, m.field, "")
-	}
-	for i, t := range o.Spec.GetTcp() {
-		g.see(TCPRouting, Inbound, fmt.Sprintf("spec.tcp[%d]", i), "")
-		destinationFeatures(&g, fmt.Sprintf("spec.tcp[%d]", i), t.GetRoute())
-	}
-	for i, t := range o.Spec.GetTls() {
-		g.see(TLSRouting, Inbound, fmt.Sprintf("spec.tls[%d]", i), "")
-		destinationFeatures(&g, fmt.Sprintf("spec.tls[%d]", i), t.GetRoute())
-	}
-	return g.list
-}
-
-func destinationFeatures(g *gather, path string, route []*apinetworking.RouteDestination) {
-	for j, d := range route {
-		if s := d.GetDestination().GetSubset(); s != "" {
-			g.see(Subsets, Inbound, fmt.Sprintf("%s.route[%d].destination.subset", path, j), s)
+		if target, ok := snapshot.Get[*networkingv1.VirtualService](b.snap, ns, d.GetName()); ok {
+			parts = append(parts, target)
 		}
 	}
-	if len(route) > 1 {
-		g.see(TrafficSplit, Inbound, path+".route", "")
-	}
-}
-
-// httpFeatures reads one HTTP route. A route that sends everything to its own host asks for nothing.
-func httpFeatures(g *gather, path string, h *apinetworking.HTTPRoute, root *networkingv1.VirtualService) {
-	for j, m := range h.GetMatch() {
-		if meshGateways(m.GetGateways()) {
-			matchFeatures(g, fmt.Sprintf("%s.match[%d]", path, j), m)
-		}
-	}
-	if len(h.GetRoute()) > 1 {
-		g.see(TrafficSplit, Inbound, path+".route", "")
-	}
-	for j, d := range h.GetRoute() {
-		at := fmt.Sprintf("%s.route[%d]", path, j)
-		if s := d.GetDestination().GetSubset(); s != "" {
-			g.see(Subsets, Inbound, at+".destination.subset", s)
-		}
-		if host := d.GetDestination().GetHost(); len(h.GetRoute()) == 1 && host != "" && !slices.Contains(root.Spec.GetHosts(), host) {
-			g.see(TrafficSplit, Inbound, at+".destination.host", host)
-		}
-		headerFeatures(g, at+".headers", d.GetHeaders())
-	}
-	headerFeatures(g, path+".headers", h.GetHeaders())
-	if h.GetRedirect() != nil {
-		g.see(Rewrite, Inbound, path+".redirect", "")
-	}
-	if h.GetDirectResponse() != nil {
-		g.see(Rewrite, Inbound, path+".directResponse", "")
-	}
-	if h.GetRewrite() != nil {
-		g.see(Rewrite, Inbound, path+".rewrite", "")
-	}
-	if h.GetTimeout() != nil {
-		g.see(Timeouts, Inbound, path+".timeout", h.GetTimeout().AsDuration().String())
-	}
-	if r := h.GetRetries(); r != nil {
-		g.see(Retries, Inbound, path+".retries.attempts", fmt.Sprint(r.GetAttempts()))
-	}
-	if h.GetFault() != nil {
-		g.see(FaultInjection, Inbound, path+".fault", "")
-	}
-	if h.GetMirror() != nil || len(h.GetMirrors()) > 0 {
-		g.see(Mirroring, Inbound, path+".mirrors", h.GetMirror().GetHost())
-	}
-	if h.GetCorsPolicy() != nil {
-		g.see(CORS, Inbound, path+".corsPolicy", "")
-	}
-}
-
-func matchFeatures(g *gather, path string, m *apinetworking.HTTPMatchRequest) {
-	for _, part := range []struct {
-		name string
-		set  bool
-	}{
-		{"uri", m.GetUri() != nil}, {"scheme", m.GetScheme() != nil}, {"method", m.GetMethod() != nil},
-		{"authority", m.GetAuthority() != nil}, {"headers", len(m.GetHeaders()) > 0},
-		{"withoutHeaders", len(m.GetWithoutHeaders()) > 0}, {"queryParams", len(m.GetQueryParams()) > 0},
-		{"port", m.GetPort() != 0},
-	} {
-		if part.set {
-			g.see(HTTPMatch, Inbound, path+"."+part.name, "")
-		}
-	}
-	for _, name := range sortedKeys(m.GetHeaders(), m.GetWithoutHeaders()) {
-		switch lower := strings.ToLower(name); {
-		case strings.HasPrefix(lower, claimHeader):
-			g.see(JWTClaimRouting, Inbound, path+".headers["+name+"]", "")
-		case lower == xfccHeader:
-			g.see(ForwardedClientCert, Inbound, path+".headers["+name+"]", "")
-		}
-	}
-}
-
-func headerFeatures(g *gather, path string, h *apinetworking.Headers) {
-	if h == nil {
-		return
-	}
-	g.see(HeaderManipulation, Inbound, path, "")
-	for _, ops := range []*apinetworking.Headers_HeaderOperations{h.GetRequest(), h.GetResponse()} {
-		for _, name := range append(sortedKeys(ops.GetAdd(), ops.GetSet()), ops.GetRemove()...) {
-			if strings.EqualFold(name, xfccHeader) {
-				g.see(ForwardedClientCert, Inbound, path, name)
+	for _, part := range parts {
+		ref := refOf(kindVirtualService, part)
+		for _, m := range sourceMatches(part) {
+			ev := []Evidence{evidence(ref, m.field, "")}
+			b.useBehind(r, []found{{SourceMatch, Inbound, ev}})
+			for _, ns := range b.index.namespaces {
+				if m.namespace != "" && m.namespace != ns || !exportedTo(o.Spec.GetExportTo(), o.Namespace, ns) {
+					continue
+				}
+				for _, w := range b.index.match(ns, m.labels) {
+					w.use([]found{{SourceMatch, Outbound, ev}})
+				}
 			}
 		}
 	}
