@@ -20,7 +20,7 @@ type index struct {
 	// the route of a gateway; judges finds by kind, namespace and name what scales or judges.
 	fates     map[[2]string]*policyFate
 	strangers map[[2]mesh.Ref]*mesh.Workload
-	exposed   map[string]mesh.Ref
+	exposed   exposed
 	judges    map[mesh.Ref][]mesh.Judge
 	// network says what network policies let through.
 	network *mesh.Network

@@ -10,6 +10,9 @@ var (
 	kindGateway                 = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "Gateway"}
 	kindHTTPRoute               = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "HTTPRoute"}
 	kindGRPCRoute               = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "GRPCRoute"}
+	kindTCPRoute                = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "TCPRoute"}
+	kindTLSRoute                = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "TLSRoute"}
+	kindGatewayClass            = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "GatewayClass"}
 	kindVirtualService          = snapshot.Kind{Group: "networking.istio.io", Kind: "VirtualService"}
 	kindNetworkPolicy           = snapshot.Kind{Group: "networking.k8s.io", Kind: "NetworkPolicy"}
 	kindAdminPolicy             = snapshot.Kind{Group: "policy.networking.k8s.io", Kind: "AdminNetworkPolicy"}
