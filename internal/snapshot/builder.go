@@ -1,6 +1,8 @@
 package snapshot
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
@@ -140,7 +142,14 @@ func (b *Builder) Build() *Snapshot {
 	return s
 }
 
-// unique reports the objects of a kind that are there already, and returns the others.
+// identical reports whether two objects say the same.
+func identical(x, y Object) bool {
+	a, err := json.Marshal(x)
+	b, err2 := json.Marshal(y)
+	return err == nil && err2 == nil && bytes.Equal(a, b)
+}
+
+// unique reports the objects of a kind that are there already and say otherwise, and returns the others.
 func (b *Builder) unique(info KindInfo, entries []entry) []entry {
 	kept := entries[:0]
 	for _, e := range entries {
@@ -149,6 +158,9 @@ func (b *Builder) unique(info KindInfo, entries []entry) []entry {
 			continue
 		}
 		delete(b.unknown, e.object)
+		if identical(kept[len(kept)-1].object, e.object) {
+			continue // nothing depends on which of them counts
+		}
 		b.Report(Problem{Source: e.place.in(b.files), Message: fmt.Sprintf("%s %s is defined twice, first at %v; the first one counts",
 			info.Kind.Kind, QualifiedName(e.object.GetNamespace(), e.object.GetName()), kept[len(kept)-1].place.in(b.files))})
 	}

@@ -80,7 +80,11 @@ func (d *decoder) unit(u unit) {
 		var err error
 		if text, err = d.yaml.convert(u); err != nil {
 			src.Line = errorLine(err, u.line)
-			d.fail(src, guess(u.text), "%s", yamlReason(err))
+			why := yamlReason(err)
+			if bytes.Contains(u.text, []byte("{{")) {
+				why = "a template that is not rendered: read what comes out of it, as in helm template CHART | sidestep audit -f -"
+			}
+			d.fail(src, guess(u.text), "%s", why)
 			return
 		}
 	} else if len(text) > maxObject {

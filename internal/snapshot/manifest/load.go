@@ -179,6 +179,14 @@ func (in Input) read(l *loader) {
 			}
 		case e.IsDir() && p != in.root && strings.HasPrefix(e.Name(), "."):
 			return fs.SkipDir
+		case e.IsDir() && in.isChart(p):
+			l.problem(shown, "a Helm chart that is not rendered: read what comes out of it, as in helm template %s | sidestep audit -f -", shown)
+			found = true
+		case e.IsDir() && p != in.root && slices.Contains([]string{"templates", "charts"}, e.Name()) && in.isChart(path.Dir(p)),
+			!e.IsDir() && (e.Name() == "Chart.yaml" || strings.HasPrefix(e.Name(), "values")) && in.isChart(path.Dir(p)):
+			if e.IsDir() {
+				return fs.SkipDir
+			}
 		case !e.IsDir() && isManifestName(e.Name()):
 			found = true
 			in.file(l, p, shown)
@@ -188,6 +196,13 @@ func (in Input) read(l *loader) {
 	if err == nil && !found {
 		l.problem(in.name, "the folder holds no *.yaml, *.yml or *.json file")
 	}
+}
+
+// isChart reports whether a folder is a Helm chart with templates of its own.
+func (in Input) isChart(folder string) bool {
+	_, err := fs.Stat(in.fsys, path.Join(folder, "Chart.yaml"))
+	_, err2 := fs.Stat(in.fsys, path.Join(folder, "templates"))
+	return err == nil && err2 == nil
 }
 
 func isManifestName(name string) bool {

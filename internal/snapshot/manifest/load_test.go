@@ -169,10 +169,24 @@ func TestBombsAreRefusedBeforeTheyGoOff(t *testing.T) {
 	}
 }
 
-func TestTheSameObjectTwiceIsAProblem(t *testing.T) {
+func TestTwoObjectsOfOneNameAreAProblemUnlessTheySayTheSame(t *testing.T) {
 	one := "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n"
-	same(t, loaded(manifest.Load(stream(one+"---\n"+one))),
+	same(t, loaded(manifest.Load(stream(one+"---\n"+one))), []string{"+ Namespace a in:1"})
+	same(t, loaded(manifest.Load(stream(one+"---\napiVersion: v1\nkind: Namespace\nmetadata: {name: a, labels: {x: y}}\n"))),
 		[]string{"+ Namespace a in:1", "! in:5: Namespace a is defined twice, first at in:1; the first one counts"})
+}
+
+func TestAKeyThatStandsTwiceIsAProblemAtItsLine(t *testing.T) {
+	one := "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: a\n"
+	for text, want := range map[string]string{
+		one + "  name: b\n": "the key name stands twice",
+		one + one:           "a second apiVersion in one document: put a line ---",
+	} {
+		p := manifest.Load(stream(text)).Problems()
+		if len(p) != 1 || p[0].Source.Line != 5 || !strings.Contains(p[0].Message, want) {
+			t.Errorf("%q: %v, want %s at line 5", text, p, want)
+		}
+	}
 }
 
 func TestFolders(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -39,7 +40,9 @@ func (c *converter) convert(u unit) ([]byte, error) {
 	if err := checkAliases(text); err != nil {
 		return nil, err
 	}
-	js, err := yaml.YAMLToJSON(text)
+	// kubectl lets the last of two equal keys count and says nothing. Whoever wrote both meant something else, and often it is
+	// a second object after a forgotten ---, so neither is taken.
+	js, err := yaml.YAMLToJSONStrict(text)
 	if err != nil {
 		return nil, err
 	}
@@ -112,5 +115,14 @@ func yamlReason(err error) string {
 			text = after
 		}
 	}
+	if m := doubleKey.FindStringSubmatch(text); m != nil {
+		if m[1] == "apiVersion" || m[1] == "kind" {
+			return "a second " + m[1] + " in one document: put a line --- between two objects"
+		}
+		return fmt.Sprintf("the key %s stands twice in one map: keep one, since an API server would get the last alone", m[1])
+	}
 	return "broken YAML: " + text
 }
+
+// doubleKey is how the parser says that a map has a key twice.
+var doubleKey = regexp.MustCompile(`key "([^"]*)" already set in map`)
