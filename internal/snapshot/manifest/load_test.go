@@ -172,7 +172,7 @@ func TestBombsAreRefusedBeforeTheyGoOff(t *testing.T) {
 func TestTwoObjectsOfOneNameAreAProblemUnlessTheySayTheSame(t *testing.T) {
 	one := "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n"
 	same(t, loaded(manifest.Load(stream(one+"---\n"+one))), []string{"+ Namespace a in:1"})
-	same(t, loaded(manifest.Load(stream(one+"---\napiVersion: v1\nkind: Namespace\nmetadata: {name: a, labels: {x: y}}\n"))),
+	same(t, loaded(manifest.Load(stream(one+"---\napiVersion: v1\nkind: Namespace\nmetadata: {name: a, labels: {x: other}}\n"))),
 		[]string{"+ Namespace a in:1", "! in:5: Namespace a is defined twice, first at in:1; the first one counts"})
 }
 
