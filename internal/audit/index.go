@@ -22,6 +22,8 @@ type index struct {
 	strangers map[[2]mesh.Ref]*mesh.Workload
 	exposed   exposed
 	judges    map[mesh.Ref][]mesh.Judge
+	// shown is what the model says of the verdicts, nil where it was not asked.
+	shown *shown
 	// network says what network policies let through.
 	network *mesh.Network
 }

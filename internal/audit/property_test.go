@@ -34,7 +34,7 @@ func TestOrderOfRulesChangesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := meshes.Draw(t, "mesh")
 		want := Run(m, Options{HighScaleReplicas: 2})
-		got := run(m, Options{HighScaleReplicas: 2}, rapid.Permutation(All()).Draw(t, "rules"))
+		got := run(m, Options{HighScaleReplicas: 2}, rapid.Permutation(All()).Draw(t, "rules"), consult)
 		if !reflect.DeepEqual(want, got) {
 			t.Fatalf("another order gives another result\nwant:\n%s\ngot:\n%s", tell(want), tell(got))
 		}
@@ -69,7 +69,7 @@ func TestMoreRulesNeverLowerAVerdict(t *testing.T) {
 		m := meshes.Draw(t, "mesh")
 		rules := rapid.Permutation(All()).Draw(t, "rules")
 		some := rules[:rapid.IntRange(0, len(rules)).Draw(t, "some")]
-		few, all := run(m, Options{}, some), run(m, Options{}, rules)
+		few, all := run(m, Options{}, some, nil), run(m, Options{}, rules, nil)
 		for i := range all.Workloads {
 			if few.Workloads[i].Verdict.Costlier(all.Workloads[i].Verdict) {
 				t.Fatalf("%s: %s with %d rules, %s with all", all.Workloads[i].Workload.Ref, few.Workloads[i].Verdict, len(some), all.Workloads[i].Verdict)

@@ -168,16 +168,20 @@ func TestRulesFireAndStaySilent(t *testing.T) {
 func TestRulesTouchTheirInputs(t *testing.T) {
 	var meshes []*mesh.Mesh
 	var results []*Result
+	var answers []*shown
 	for _, s := range scenarios(t) {
 		m := s.mesh(t)
-		meshes, results = append(meshes, m), append(results, Run(m, Options{}))
+		meshes, results = append(meshes, m), append(results, run(m, Options{}, All(), func(m *mesh.Mesh, o Options, v map[mesh.Ref]Verdict) *shown {
+			answers = append(answers, consult(m, o, v))
+			return answers[len(answers)-1]
+		}))
 	}
 	for _, r := range All() {
 		touched := map[string]bool{}
 		for i, m := range meshes {
 			observed := *m
 			observed.Snapshot = m.Snapshot.Observed(func(k snapshot.Kind) { touched["kind "+k.String()] = true })
-			ask(r, &observed, results[i].Workloads, func(input any) { touched[fmt.Sprintf("%T %v", input, input)] = true })
+			ask(r, &observed, results[i].Workloads, answers[i], func(input any) { touched[fmt.Sprintf("%T %v", input, input)] = true })
 		}
 		declared := map[string]bool{}
 		for _, f := range r.Inputs.Features {
@@ -199,8 +203,8 @@ func TestRulesTouchTheirInputs(t *testing.T) {
 }
 
 // ask calls a rule's function for everything it would be called for.
-func ask(r Rule, m *mesh.Mesh, results []WorkloadResult, witness func(any)) {
-	f := facts{mesh: m, index: &index{mesh: m}, witness: witness}
+func ask(r Rule, m *mesh.Mesh, results []WorkloadResult, answer *shown, witness func(any)) {
+	f := facts{mesh: m, index: &index{mesh: m, shown: answer}, witness: witness}
 	if r.Whole != nil {
 		r.Whole(&MeshView{facts: f, results: results})
 		return

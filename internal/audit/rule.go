@@ -20,6 +20,8 @@ type Rule struct {
 	// Today says that an Error holds while the workload still has its sidecar. Without it, what asks for a
 	// costlier mode than ambient is an error only once the sidecar is gone, and until then Finding.IfMoved.
 	Today bool
+	// First says that what it finds has to be mended before the workload moves, however cheap the mode it goes to.
+	First bool
 	// Moving is what would happen to calls if the sidecar went and nothing else were done, where that is known.
 	Moving Effect
 	// Inputs is everything that Check reads.
@@ -80,6 +82,7 @@ const (
 	FactWorkloads Fact = "all workloads"
 	FactVerdicts  Fact = "verdicts"
 	FactRoutes    Fact = "what routes change"
+	FactModel     Fact = "calls that the end state decides otherwise"
 )
 
 // Group is the hundred that a code belongs to.

@@ -12,22 +12,33 @@ import (
 const DefaultHighScaleReplicas = 10
 
 // Run audits a mesh: every application workload gets the findings of all rules that apply to the mesh's
-// Istio version, and as verdict the costliest mode that any of them requires. It changes nothing it is given.
-func Run(m *mesh.Mesh, o Options) *Result { return run(m, o, All()) }
+// Istio version, and as verdict the costliest mode that any of them requires, or a costlier one where the model shows that calls
+// would be decided otherwise in the state that the verdicts lead to (consult). It changes nothing it is given.
+func Run(m *mesh.Mesh, o Options) *Result { return run(m, o, All(), consult) }
 
-// run audits with the given rules.
-func run(m *mesh.Mesh, o Options, rules []Rule) *Result {
+// run audits with the given rules, and with the model unless ask is nil.
+func run(m *mesh.Mesh, o Options, rules []Rule, ask func(*mesh.Mesh, Options, map[mesh.Ref]Verdict) *shown) *Result {
 	minor := assumedMinor(m.Settings)
 	rules = slices.DeleteFunc(slices.Clone(rules), func(r Rule) bool { return !r.appliesTo(minor) })
 	f := facts{mesh: m, index: &index{mesh: m}}
 	threshold := cmp.Or(o.HighScaleReplicas, DefaultHighScaleReplicas)
 	out := &Result{Workloads: make([]WorkloadResult, 0, len(m.Workloads))}
+	verdicts := make(map[mesh.Ref]Verdict, len(m.Workloads))
 	for _, w := range m.Workloads {
-		if w.Role != mesh.Application {
-			continue
+		if w.Role == mesh.Application {
+			r := check(&View{facts: f, w: w}, rules)
+			verdicts[w.Ref] = r.Verdict
+			out.Workloads = append(out.Workloads, r)
 		}
-		v := &View{facts: f, w: w}
-		r := judge(v, rules)
+	}
+	if ask != nil {
+		f.index.shown = ask(m, o, verdicts)
+	}
+	for i := range out.Workloads {
+		r := &out.Workloads[i]
+		w, v := r.Workload, &View{facts: f, w: r.Workload}
+		r.Verdict = verdicts[w.Ref]
+		conclude(v, rules, r)
 		if o, ok := overrideOf(v); ok && o.known() {
 			r.Override = o.verdict
 		}
@@ -35,7 +46,6 @@ func run(m *mesh.Mesh, o Options, rules []Rule) *Result {
 		if r.HighScale {
 			r.KeptBy, r.Keepers = keptBy(r.Findings)
 		}
-		out.Workloads = append(out.Workloads, r)
 	}
 	out.Summary = Summarize(out.Workloads)
 	whole := &MeshView{facts: f, results: out.Workloads}
@@ -48,8 +58,8 @@ func run(m *mesh.Mesh, o Options, rules []Rule) *Result {
 	return out
 }
 
-// judge gives one workload its findings and its verdict.
-func judge(v *View, rules []Rule) WorkloadResult {
+// check gives one workload the findings of all Checks and the verdict that they ask for.
+func check(v *View, rules []Rule) WorkloadResult {
 	w := v.w
 	verdict := VerdictNone
 	if w.Mode != mesh.None {
@@ -67,6 +77,12 @@ func judge(v *View, rules []Rule) WorkloadResult {
 	if w.Mode == mesh.None && len(hiddenFromMode(v)) == 0 {
 		verdict = VerdictNone // no mode to preserve, whatever a finding about it says
 	}
+	return WorkloadResult{Workload: w, Verdict: verdict, Findings: findings}
+}
+
+// conclude adds to one workload what follows from its verdict.
+func conclude(v *View, rules []Rule, result *WorkloadResult) {
+	w, verdict, findings := v.w, result.Verdict, result.Findings
 	for i := range rules {
 		if r := &rules[i]; r.Consequence != nil && r.asksFor(w.Mode) {
 			for _, f := range complete(v.mesh, r, r.Consequence(v, verdict)) {
@@ -79,7 +95,8 @@ func judge(v *View, rules []Rule) WorkloadResult {
 	}
 	judgeByToday(w.Mode, rules, findings)
 	sortFindings(findings)
-	return WorkloadResult{Workload: w, Verdict: verdict, Findings: findings}
+	result.Findings = findings
+	result.First = firstOf(v, rules, result)
 }
 
 // judgeByToday keeps Error for what is broken today: as long as a workload has its sidecar, what only a costlier

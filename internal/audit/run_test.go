@@ -168,7 +168,7 @@ func TestSeverityIsByWhatIsTrueToday(t *testing.T) {
 			rule := rules[test.rule]
 			rule.Check = func(v *View) []Finding { return one("m", at(v.Workload(), "f", "")) }
 			m := &mesh.Mesh{Snapshot: snapshot.NewBuilder().Build(), Workloads: []*mesh.Workload{workload(test.mode, nil)}}
-			f := run(m, Options{}, []Rule{rule}).Workloads[0].Findings[0]
+			f := run(m, Options{}, []Rule{rule}, nil).Workloads[0].Findings[0]
 			if f.Severity != test.today || f.IfMoved != test.ifMoved {
 				t.Errorf("severity %q, if moved %q; want %q and %q", f.Severity, f.IfMoved, test.today, test.ifMoved)
 			}

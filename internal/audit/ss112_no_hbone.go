@@ -10,6 +10,7 @@ var noHBONE = Rule{
 	Title:      "The sidecar does not speak HBONE yet",
 	Severity:   Warning,
 	Requires:   VerdictNone,
+	First:      true,
 	Modes:      []mesh.Mode{mesh.Sidecar},
 	Inputs:     Inputs{Facts: []Fact{FactProxy, FactSettings, FactTemplate}},
 	References: []string{"https://istio.io/latest/docs/ambient/migrate/", "https://github.com/istio/istio/issues/53942"},

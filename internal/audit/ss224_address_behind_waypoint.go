@@ -13,7 +13,7 @@ var addressBehindWaypoint = Rule{
 	Title:    "A policy by client address cannot follow the workload behind a waypoint",
 	Severity: Warning,
 	Requires: VerdictWaypoint,
-	Inputs:   Inputs{Facts: []Fact{FactPolicies, FactBinding, FactWaypoints, FactSettings, FactServices}},
+	Inputs:   Inputs{Facts: []Fact{FactPolicies, FactBinding, FactWaypoints, FactSettings, FactServices, FactModel}},
 	References: []string{
 		"https://github.com/istio/istio/issues/46982", "istio/istio pilot/pkg/networking/core/listener_waypoint.go", "istio/ztunnel src/proxy/inbound.rs",
 	},
@@ -22,7 +22,7 @@ var addressBehindWaypoint = Rule{
 	Remedy: "Say it by principals or namespaces in a policy with targetRefs. Use remoteIpBlocks (remote.ip) there only where every caller is a proxy that sets X-Forwarded-For: a caller can write that " +
 		"header itself. An ALLOW that stays at ztunnel has to admit the waypoint's service account.",
 	Consequence: func(v *View, verdict Verdict) []Finding {
-		if verdict != VerdictWaypoint {
+		if verdict != VerdictWaypoint && v.RulesVerdict(verdict) != VerdictWaypoint {
 			return nil
 		}
 		var out []Finding

@@ -13,6 +13,7 @@ var waypointNotReady = Rule{
 	Title:      "The waypoint that is asked for does not exist or is not ready",
 	Severity:   Error,
 	Requires:   VerdictWaypoint,
+	First:      true,
 	Today:      true,
 	Inputs:     Inputs{Facts: []Fact{FactBinding, FactServices, FactUnknown}},
 	References: []string{"https://github.com/istio/istio.io/pull/17520", "istio/istio pilot/pkg/serviceregistry/ambient/waypoints.go"},

@@ -13,6 +13,7 @@ var headlessStrict = Rule{
 	Title:      "Calls of sidecars to an ambient headless Service arrive in plaintext",
 	Severity:   Error,
 	Requires:   VerdictAmbient,
+	First:      true,
 	Inputs:     Inputs{Features: []mesh.Feature{mesh.HeadlessService, mesh.StrictMTLS}, Facts: []Fact{FactWorkloads, FactMode, FactPolicies}},
 	References: []string{"https://github.com/istio/istio/issues/54921", "istio/istio pilot/pkg/networking/core/cluster_tls.go"},
 	Why: "A sidecar never uses HBONE towards the addresses of a headless Service. Once the pods behind it are ambient such calls arrive in plaintext, which STRICT refuses, until the callers " +

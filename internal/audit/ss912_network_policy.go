@@ -14,6 +14,7 @@ var networkPolicy = Rule{
 	Title:      "A network policy does not let HBONE in",
 	Severity:   Error,
 	Requires:   VerdictAmbient,
+	First:      true,
 	Inputs:     networkInputs(FactMode),
 	References: append(slices.Clone(networkReferences), "https://github.com/kartverket/skiperator/issues/940"),
 	Why: "Between ambient pods all calls arrive on TCP 15008, whatever port they are for, and policies are enforced outside the pod. Callers that a policy admits at the application's ports alone are " +

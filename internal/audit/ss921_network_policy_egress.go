@@ -12,6 +12,7 @@ var networkPolicyEgress = Rule{
 	Title:      "A network policy does not let the workload's HBONE out",
 	Severity:   Error,
 	Requires:   VerdictAmbient,
+	First:      true,
 	Inputs:     networkInputs(FactMode),
 	References: networkReferences,
 	Why: "ztunnel opens its connections from inside the caller's network namespace, so the caller's own egress policies hold for them. They go to TCP 15008 of the pod or of a waypoint, whatever port the " +

@@ -12,6 +12,7 @@ var networkPolicyPorts = Rule{
 	Title:      "A network policy's limit to some ports ends with HBONE",
 	Severity:   Error,
 	Requires:   VerdictAmbient,
+	First:      true,
 	Inputs:     networkInputs(FactMode),
 	References: networkReferences,
 	Why: "HBONE carries calls to every port of the pod through TCP 15008. A peer that may open 15008 reaches all of them, also those that the policy keeps from it: after the move the policy no longer " +

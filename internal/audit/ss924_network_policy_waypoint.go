@@ -16,6 +16,7 @@ var networkPolicyWaypoint = Rule{
 	Title:      "Network policies stop calls on the way through a waypoint",
 	Severity:   Error,
 	Requires:   VerdictAmbient,
+	First:      true,
 	Inputs:     networkInputs(FactMode, FactBinding),
 	References: networkReferences,
 	Why: "Behind a waypoint the workload is called by the waypoint's pods, at TCP 15008, and no longer by its callers, who call the waypoint at 15008. Policies that name the callers keep the waypoint out, and those that " +

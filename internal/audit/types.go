@@ -59,6 +59,14 @@ type Finding struct {
 	Source snapshot.Source
 }
 
+// Step is something that has to happen before a workload moves.
+type Step struct {
+	// Code is the rule that knows it.
+	Code string
+	// Message says what would go wrong otherwise, Remedy what to do.
+	Message, Remedy string
+}
+
 // Worst is the severer of what holds today and what would hold without the sidecar.
 func (f *Finding) Worst() Severity {
 	if f.IfMoved.Worse(f.Severity) {
@@ -72,6 +80,8 @@ type WorkloadResult struct {
 	Workload *mesh.Workload
 	Verdict  Verdict
 	Findings []Finding
+	// First is what has to happen before a workload that can go without its sidecar moves; empty where nothing has to.
+	First []Step
 	// Override is the owner's wish from annotation sidestep.dev/mode, empty without one. It raises a
 	// verdict; below the verdict it is an error finding and has no effect.
 	Override Verdict
@@ -110,4 +120,16 @@ type Summary struct {
 type Options struct {
 	// HighScaleReplicas is the number of replicas from which a workload counts as costly; 0 means 10.
 	HighScaleReplicas int
+	// Each calls do with 0 to n-1, side by side if it likes, and returns when all are done; nil means one after the other.
+	Each func(n int, do func(int))
+}
+
+func (o Options) each(n int, do func(int)) {
+	if o.Each != nil {
+		o.Each(n, do)
+		return
+	}
+	for i := range n {
+		do(i)
+	}
 }

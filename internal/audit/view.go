@@ -211,6 +211,27 @@ func (v *View) Unknown() []snapshot.Kind {
 	return v.w.Unknown
 }
 
+// Differ are calls to the workload that are decided otherwise once everybody is in their verdict's mode, or would be if this
+// workload had a cheaper one.
+func (v *View) Differ() []authz.Divergence {
+	v.touch(FactModel)
+	if v.index.shown == nil {
+		return nil
+	}
+	return v.index.shown.differ[v.w.Ref]
+}
+
+// RulesVerdict is the verdict before the model raised it.
+func (v *View) RulesVerdict(verdict Verdict) Verdict {
+	v.touch(FactModel)
+	if v.index.shown != nil {
+		if was, raised := v.index.shown.rules[v.w.Ref]; raised {
+			return was
+		}
+	}
+	return verdict
+}
+
 // MeshView is what a rule sees of the mesh as a whole.
 type MeshView struct {
 	facts

@@ -197,7 +197,7 @@ func diffAudits(ctx context.Context, env *Env, in *inputFlags, show *auditFlags,
 			return nil, nil, err
 		}
 		m := mesh.Build(snap, mesh.Assume{})
-		r := report.NewAudit(m, audit.Run(m, show.Options), show.Options, env.provenance(in.source()), report.Filter{Namespaces: in.namespaces})
+		r := report.NewAudit(m, audit.Run(m, everyCore(show.Options)), show.Options, env.provenance(in.source()), report.Filter{Namespaces: in.namespaces})
 		return r, m, show.gate.apply(env, snap, r)
 	}
 	was := *in
@@ -233,7 +233,13 @@ func (f *auditFlags) narrows() bool {
 
 func auditSnapshot(snap *snapshot.Snapshot, options audit.Options, from report.Provenance, filter report.Filter) *report.AuditReport {
 	m := mesh.Build(snap, mesh.Assume{})
-	return report.NewAudit(m, audit.Run(m, options), options, from, filter)
+	return report.NewAudit(m, audit.Run(m, everyCore(options)), options, from, filter)
+}
+
+// everyCore lets an audit use all cores.
+func everyCore(o audit.Options) audit.Options {
+	o.Each = onEveryCore
+	return o
 }
 
 func nothingToAudit(snap *snapshot.Snapshot, in *inputFlags) error {

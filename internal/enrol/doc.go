@@ -4,6 +4,8 @@
 package enrol
 
 import (
+	"slices"
+
 	"github.com/sidestep-mesh/sidestep/internal/authz"
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
 	"github.com/sidestep-mesh/sidestep/internal/object"
@@ -48,9 +50,10 @@ func (s State) Build(m *mesh.Mesh) (*mesh.Mesh, error) {
 }
 
 // Guarded reports whether a difference is that of a call which passes the waypoint of a workload by, and which the guard there
-// refuses: it is meant.
+// refuses: it is meant. Where another policy refuses it as well, the guard would have.
 func (s State) Guarded(d authz.Divergence) bool {
 	to := d.Request.To.Workload.Ref
-	guard, ok := s.Guards[object.Ref{Kind: to.Kind, Namespace: to.Namespace, Name: to.Name}]
-	return ok && d.Kind == authz.Stricter && d.After.By == authz.PointZtunnel && d.After.Policy == guard.Namespace+"/"+guard.Name
+	_, ok := s.Guards[object.Ref{Kind: to.Kind, Namespace: to.Namespace, Name: to.Name}]
+	return ok && d.Kind == authz.Stricter && d.After.By == authz.PointZtunnel &&
+		!slices.ContainsFunc(d.After.Hops, func(h authz.Hop) bool { return h.Point == authz.PointWaypoint })
 }

@@ -39,7 +39,7 @@ func Build(s *snapshot.Snapshot, o Options) (*Plan, error) {
 		}
 	}
 	start := mesh.Build(s, mesh.Assume{})
-	c := candidatesOf(start, audit.Run(start, audit.Options{}), o.Only)
+	c := candidatesOf(start, audit.Run(start, audit.Options{Each: o.Each}), o.Only)
 	if err := checkOptions(start, o); err != nil {
 		return nil, err
 	}

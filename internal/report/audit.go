@@ -64,10 +64,19 @@ type Workload struct {
 	Sidecars int `json:"sidecars"`
 	// HighScale marks a workload with many pods that keeps its sidecars. KeptBy are the codes that ask for
 	// them: with one code, a single feature stands in the way.
-	HighScale bool      `json:"highScale,omitempty"`
-	KeptBy    []string  `json:"keptBy,omitempty"`
-	Findings  []Finding `json:"findings"`
+	HighScale bool     `json:"highScale,omitempty"`
+	KeptBy    []string `json:"keptBy,omitempty"`
+	// First is what has to happen before the workload moves to its verdict's mode.
+	First    []Step    `json:"first"`
+	Findings []Finding `json:"findings"`
 	Place
+}
+
+// Step is something that has to happen before a workload moves.
+type Step struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	Remedy  string `json:"remedy"`
 }
 
 // Object names the workload.

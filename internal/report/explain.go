@@ -73,6 +73,7 @@ func (r *AuditReport) ExplainWorkload(w io.Writer, wl *Workload, o TextOptions) 
 	if wl.Place != (Place{}) {
 		p.line("%s", p.faint("read from "+wl.Place.String()))
 	}
+	p.first(wl, "")
 	last := ""
 	for _, f := range wl.Findings {
 		if f.Requires != last {

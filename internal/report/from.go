@@ -106,7 +106,11 @@ func workloadOf(m *mesh.Mesh, w audit.WorkloadResult) Workload {
 		Sidecars:  audit.Sidecars(w.Workload),
 		HighScale: w.HighScale,
 		KeptBy:    w.Keepers,
+		First:     []Step{},
 		Findings:  []Finding{},
+	}
+	for _, s := range w.First {
+		out.First = append(out.First, Step(s))
 	}
 	if w.Workload.Object != nil {
 		source := m.Snapshot.Source(w.Workload.Object)

@@ -49,8 +49,16 @@ func (r *AuditReport) textWorkload(p *printer, w *Workload, nameWidth int, wide 
 	if !wide {
 		return
 	}
+	p.first(w, "      ")
 	for _, f := range w.Findings {
 		r.textFinding(p, f, "      ")
+	}
+}
+
+// first writes what has to happen before a workload moves.
+func (p *printer) first(w *Workload, indent string) {
+	for _, s := range w.First {
+		p.line("%sfirst: %s %s", indent, s.Code, s.Remedy)
 	}
 }
 

@@ -1,0 +1,221 @@
+package audit
+
+import (
+	"slices"
+
+	"github.com/sidestep-mesh/sidestep/internal/authz"
+	"github.com/sidestep-mesh/sidestep/internal/enrol"
+	"github.com/sidestep-mesh/sidestep/internal/mesh"
+)
+
+const (
+	// gentleRounds is how often a workload that differs is raised by one step only; after that it keeps its sidecar.
+	gentleRounds = 3
+	// partsPerComparison lets a comparison use several cores; more parts than cores even out.
+	partsPerComparison = 8
+	// mostDifferences are kept for one workload: one explains, the others are of the same sort or come back once it is solved.
+	mostDifferences = 3
+)
+
+// shown is what comparing the state that the verdicts lead to with today's showed.
+type shown struct {
+	// differ are calls that are decided otherwise, by destination, those that raised a verdict included.
+	differ map[mesh.Ref][]authz.Divergence
+	// enforced are calls that a policy with targetRefs refuses once the waypoint is on the way: it was written for that.
+	enforced map[mesh.Ref][]authz.Divergence
+	// plaintext are calls between members of the mesh that STRICT refuses because one side has no HBONE, or calls pods by name.
+	plaintext map[mesh.Ref][]authz.Divergence
+	// rules is what the rules alone said of workloads that the comparison raised.
+	rules map[mesh.Ref]Verdict
+	// guarded are workloads whose way past the waypoint the end state closes.
+	guarded map[mesh.Ref]bool
+	// unasked are workloads whose move could not be supposed.
+	unasked map[mesh.Ref]error
+}
+
+// consult raises verdicts until the state in which everybody is in their verdict's mode refuses and admits what today's does.
+// Verdicts are those of the rules, by application workload, and are changed. Ambient workloads do not move; what differs at them,
+// or at one that keeps its sidecar, is due to callers that do, and is kept to be told.
+func consult(m *mesh.Mesh, o Options, verdicts map[mesh.Ref]Verdict) *shown {
+	s := &shown{differ: map[mesh.Ref][]authz.Divergence{}, enforced: map[mesh.Ref][]authz.Divergence{}, plaintext: map[mesh.Ref][]authz.Divergence{},
+		rules: map[mesh.Ref]Verdict{}, guarded: map[mesh.Ref]bool{}, unasked: map[mesh.Ref]error{}}
+	if !decides(m) {
+		return s
+	}
+	var prover *authz.Prover
+	for round := 0; ; round++ {
+		end, after := s.suppose(m, verdicts)
+		if after == nil {
+			return s
+		}
+		if prover == nil {
+			before := mesh.AuthzWorld(readied(m))
+			prover = authz.NewProver(&before)
+		}
+		raised := map[mesh.Ref]bool{}
+		for _, d := range s.compare(m, prover, o, end, after, verdicts) {
+			ref := destinationOf(&d)
+			if len(s.differ[ref]) < mostDifferences {
+				s.differ[ref] = append(s.differ[ref], d)
+			}
+			raised[ref] = true
+		}
+		if !s.raise(m, verdicts, raised, round) {
+			for ref := range end.Guards {
+				s.guarded[ref] = true
+			}
+			return s
+		}
+	}
+}
+
+// decides reports whether anything in a mesh decides calls: without it no mode can differ.
+func decides(m *mesh.Mesh) bool {
+	a := &m.Authorization
+	return len(a.Authorization)+len(a.Authentication)+len(a.Peer)+len(m.Waypoints) > 0 || slices.ContainsFunc(m.Workloads, func(w *mesh.Workload) bool {
+		return w.Has(mesh.StrictMTLS) || w.Has(mesh.DisabledMTLS)
+	})
+}
+
+// readied is the mesh with every waypoint at work. That one is not is a finding of its own (SS801), and must not make two states
+// differ.
+func readied(m *mesh.Mesh) *mesh.Mesh {
+	if len(m.Waypoints) == 0 {
+		return m
+	}
+	return mesh.Build(m.Snapshot, mesh.Assume{Ready: m.ReadyWaypoints()})
+}
+
+// suppose makes the state in which everybody with a sidecar is in their verdict's mode. Those that keep it have HBONE by then.
+// The mesh is nil when nobody moves.
+func (s *shown) suppose(m *mesh.Mesh, verdicts map[mesh.Ref]Verdict) (enrol.State, *mesh.Mesh) {
+	to := map[mesh.Ref]enrol.Target{}
+	moves := false
+	for _, w := range m.Workloads {
+		verdict, judged := verdicts[w.Ref]
+		switch {
+		case !judged || w.Mode != mesh.Sidecar || s.unasked[w.Ref] != nil:
+		case verdict == VerdictSidecar:
+			if !w.Proxy.HBONE {
+				to[w.Ref] = enrol.Sidecar
+			}
+		case enrol.Refused(w, mesh.Ambient) == nil:
+			to[w.Ref], moves = enrol.Target(verdict), true
+		}
+	}
+	if !moves {
+		return enrol.State{}, nil
+	}
+	end, err := enrol.End(m, to, true)
+	if err != nil {
+		for ref, target := range to {
+			if _, err := enrol.End(m, map[mesh.Ref]enrol.Target{ref: target}, true); err != nil {
+				s.unasked[ref] = err
+				delete(to, ref)
+			}
+		}
+		if end, err = enrol.End(m, to, true); err != nil {
+			return enrol.State{}, nil
+		}
+	}
+	end.Assume.Ready = append(end.Assume.Ready, m.ReadyWaypoints()...)
+	after, err := end.Build(m)
+	if err != nil {
+		for ref := range to {
+			s.unasked[ref] = err
+		}
+		return enrol.State{}, nil
+	}
+	return end, after
+}
+
+// compare lists what the end state decides otherwise and nothing explains.
+func (s *shown) compare(m *mesh.Mesh, prover *authz.Prover, o Options, end enrol.State, after *mesh.Mesh, verdicts map[mesh.Ref]Verdict) []authz.Divergence {
+	world := mesh.AuthzWorld(after)
+	opts := authz.Options{PerScenario: 1, Destinations: func(p authz.Pods) bool { _, judged := verdicts[refOfPods(p)]; return judged }}
+	parts := prover.Parts(&world, opts, partsPerComparison)
+	results := make([]authz.Result, len(parts))
+	o.each(len(parts), func(i int) { results[i] = parts[i]() })
+	clear(s.enforced)
+	clear(s.plaintext)
+	var out []authz.Divergence
+	for _, d := range authz.Merge(opts, results...).Divergences {
+		switch {
+		case d.Kind == authz.Authenticated || end.Guarded(d):
+		case identitySeen(m, &d):
+		case writtenForWaypoint(m, &d):
+			ref := destinationOf(&d)
+			s.enforced[ref] = append(s.enforced[ref], d)
+		case inPlaintext(m, &d):
+			ref := destinationOf(&d)
+			s.plaintext[ref] = append(s.plaintext[ref], d)
+		default:
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// raise gives workloads that differ the next costlier mode, and reports whether any could be raised.
+func (s *shown) raise(m *mesh.Mesh, verdicts map[mesh.Ref]Verdict, differ map[mesh.Ref]bool, round int) bool {
+	some := false
+	for _, w := range m.Workloads {
+		verdict := verdicts[w.Ref]
+		if !differ[w.Ref] || w.Mode != mesh.Sidecar || verdict != VerdictAmbient && verdict != VerdictWaypoint {
+			continue
+		}
+		if _, done := s.rules[w.Ref]; !done {
+			s.rules[w.Ref] = verdict
+		}
+		verdicts[w.Ref] = VerdictSidecar
+		if verdict == VerdictAmbient && round < gentleRounds {
+			verdicts[w.Ref] = VerdictWaypoint
+		}
+		some = true
+	}
+	return some
+}
+
+// identitySeen reports whether a call is refused only because its caller is known now. A sidecar that addresses a pod directly
+// speaks plaintext, so that a DENY of the caller did not match; it is the same DENY that refuses.
+func identitySeen(today *mesh.Mesh, d *authz.Divergence) bool {
+	if d.Kind != authz.Stricter || d.Request.To.Addressing == authz.ByService || d.After.By != authz.PointZtunnel || len(d.Before.Hops) == 0 || len(d.After.Hops) == 0 {
+		return false
+	}
+	was, is := d.Before.Hops[len(d.Before.Hops)-1], d.After.Hops[len(d.After.Hops)-1]
+	p := policyNamed(today, d.After.Policy)
+	return was.Principal == "" && is.Principal != "" && p != nil && p.Action == string(authz.ActionDeny)
+}
+
+// writtenForWaypoint reports whether it is a policy with targetRefs that refuses a call and that is there today (SS221): whoever
+// wrote it meant it for calls through the waypoint.
+func writtenForWaypoint(today *mesh.Mesh, d *authz.Divergence) bool {
+	if d.Kind != authz.Stricter || d.After.By != authz.PointWaypoint {
+		return false
+	}
+	p := policyNamed(today, d.After.Policy)
+	return p != nil && p.Scope == mesh.ByTargetRefs
+}
+
+// inPlaintext reports whether STRICT refuses a call of a member of the mesh: no policy is lost, but the two sides no longer have
+// mTLS in common. That ends when the one is restarted for HBONE, or when the caller moves as well, and so has to come first.
+func inPlaintext(today *mesh.Mesh, d *authz.Divergence) bool {
+	return d.Kind == authz.Stricter && d.Request.From.Principal != "" && slices.ContainsFunc(today.Policies, func(p *mesh.Policy) bool {
+		return p.Kind == "PeerAuthentication" && p.Namespace+"/"+p.Name == d.After.Policy
+	})
+}
+
+func policyNamed(m *mesh.Mesh, name string) *mesh.Policy {
+	for _, p := range m.Policies {
+		if p.Kind == kindAuthorizationPolicy.Kind && p.Namespace+"/"+p.Name == name {
+			return p
+		}
+	}
+	return nil
+}
+
+func destinationOf(d *authz.Divergence) mesh.Ref { return refOfPods(d.Request.To.Workload) }
+
+func refOfPods(p authz.Pods) mesh.Ref {
+	return mesh.Ref{Kind: p.Kind, Namespace: p.Namespace, Name: p.Name}
+}
