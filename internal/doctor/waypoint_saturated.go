@@ -14,7 +14,7 @@ var waypointSaturated = Check{
 	Confidence: Certain,
 	Symptoms:   []Symptom{SymptomLatency, Symptom503},
 	Cause:      "The waypoint's pods use most of their CPU limit: requests queue in the proxy.",
-	Fix:        "Add replicas or raise the limit (sidestep generate waypoint sizes it from the measured requests), and scale on CPU rather than on connections: ztunnel puts many requests on few connections.",
+	Fix:        "Add replicas or raise the limit, and scale on CPU rather than on connections: ztunnel puts many requests on few connections.",
 	References: []string{"https://istio.io/latest/docs/ambient/usage/waypoint/"},
 	Metrics:    []string{"waypoint_cpu_ratio"},
 	Alert:      &Alert{Name: "SidestepWaypointSaturated", Metric: "waypoint_cpu_ratio", Bound: "> 0.8", For: "10m", Summary: "Waypoint pod {{ $labels.namespace }}/{{ $labels.pod }} uses {{ $value | humanizePercentage }} of its CPU limit."},
