@@ -142,7 +142,7 @@ func (s *shown) compare(m *mesh.Mesh, prover *authz.Prover, o Options, end enrol
 	for _, d := range authz.Merge(opts, results...).Divergences {
 		switch {
 		case d.Kind == authz.Authenticated || end.Guarded(d):
-		case identitySeen(m, &d):
+		case identitySeen(m, &d) || addressSeen(m, &d):
 		case writtenForWaypoint(m, &d):
 			ref := destinationOf(&d)
 			s.enforced[ref] = append(s.enforced[ref], d)
@@ -185,6 +185,17 @@ func identitySeen(today *mesh.Mesh, d *authz.Divergence) bool {
 	was, is := d.Before.Hops[len(d.Before.Hops)-1], d.After.Hops[len(d.After.Hops)-1]
 	p := policyNamed(today, d.After.Policy)
 	return was.Principal == "" && is.Principal != "" && p != nil && p.Action == string(authz.ActionDeny)
+}
+
+// addressSeen reports whether a call is admitted only because its caller's address is seen again. A sidecar that an ambient caller
+// reaches through HBONE sees an internal address, so that an ALLOW by ipBlocks admits nobody there (SS225 says so); at ztunnel it
+// is the same ALLOW that admits.
+func addressSeen(today *mesh.Mesh, d *authz.Divergence) bool {
+	if d.Kind != authz.Weaker || d.Request.SourceIP == "" || d.Request.From.Mode != authz.ModeAmbient || d.Before.By != authz.PointServerSidecar || d.After.By != authz.PointZtunnel {
+		return false
+	}
+	p := policyNamed(today, d.After.Policy)
+	return p != nil && p.Action == string(authz.ActionAllow) && p.Scope != mesh.ByTargetRefs
 }
 
 // writtenForWaypoint reports whether it is a policy with targetRefs that refuses a call and that is there today (SS221): whoever

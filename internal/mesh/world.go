@@ -244,7 +244,8 @@ func (w *Workload) captureDefault(field string) string {
 func excludedInbound(w *Workload, ports []authz.Port) []uint16 {
 	var out []uint16
 	add := func(n int) {
-		if p := uint16(n); n > 0 && n < 1<<16 && !slices.Contains(out, p) {
+		// The proxy's own servers, which the injector keeps out of capture, go with it: calls to them are not the workload's.
+		if p := uint16(n); n > 0 && n < 1<<16 && !slices.Contains(out, p) && !snapshot.ProxyPort(n) && strconv.Itoa(n) != w.Annotations[trafficStatusPort] {
 			out = append(out, p)
 		}
 	}

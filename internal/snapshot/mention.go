@@ -22,6 +22,10 @@ const ClientCertHeader Mention = "x-forwarded-client-cert"
 // (https://istio.io/latest/docs/ops/deployment/application-requirements/#ports-used-by-istio).
 var proxyPorts = []int{15000, 15001, 15002, 15004, 15006, 15008, 15009, 15020, 15021, 15053, 15090}
 
+// ProxyPort reports whether a port of a pod with a sidecar is one of the proxy's own servers or listeners
+// (https://istio.io/latest/docs/ops/deployment/application-requirements/).
+func ProxyPort(port int) bool { return slices.Contains(proxyPorts, port) }
+
 // plainPorts are those of proxyPorts that no number but a port is likely to be: 15000 is fifteen seconds too.
 var plainPorts = []int{15004, 15020, 15021, 15090}
 
