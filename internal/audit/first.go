@@ -38,7 +38,7 @@ func firstOf(v *View, rules []Rule, r *WorkloadResult) []Step {
 	}
 	if plain := s.plaintext[r.Workload.Ref]; len(plain) > 0 {
 		add(Step{noHBONE.Code, fmt.Sprintf("Calls that have mTLS today would arrive in plaintext, which %s refuses: %s.", plain[0].After.Policy, plain[0].Words),
-			"Where such calls are made, restart their callers for HBONE or move them first; by a headless Service only a caller that is ambient has mTLS. Else set PERMISSIVE here until they are."})
+			"Where such calls are made, move their callers first: only an ambient caller has mTLS by a headless Service, and one with ISTIO_META_DISABLE_HBONE_SEND anywhere. Else set PERMISSIVE here until they are."})
 	}
 	for _, d := range s.enforced[r.Workload.Ref] {
 		add(Step{onlyAtWaypoint.Code, fmt.Sprintf("Policy %s holds at the waypoint alone and starts to refuse what is admitted today: %s.", d.After.Policy, d.Words),

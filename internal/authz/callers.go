@@ -125,8 +125,8 @@ func (p callerPair) words() string { return p.before.words() + " -> " + p.after.
 
 func (k callerKind) words() string {
 	s := string(k.role) + " " + string(k.mode)
-	if k.hbone {
-		s += " hbone"
+	if k.plain {
+		s += " without HBONE"
 	}
 	if k.narrow {
 		s += " narrow"

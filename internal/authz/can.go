@@ -131,7 +131,7 @@ func (m *model) caller(c Caller) (callerKind, identity, error) {
 		return callerKind{mode: ModeNone, role: RoleApplication}, identity{}, nil
 	case ModeSidecar, ModeAmbient:
 		id := makeIdentity(c.Principal)
-		k := callerKind{mode: mode, hbone: mode == ModeSidecar, role: RoleApplication}
+		k := callerKind{mode: mode, role: RoleApplication}
 		if mode == ModeSidecar {
 			k.scope = m.scopeOf(id.ns)
 		}

@@ -21,7 +21,11 @@ func (m *model) fromEnvoyTo(p *path, k callerKind, t target) (as arrival, ok boo
 	}
 	// There is no HBONE to ORIGINAL_DST clusters (istio/istio#54921).
 	original := t.addressing == ByHeadless || tls.Passthrough
-	if k.hbone && !original && m.tunnels(t.w) {
+	if !k.plain && !original && m.tunnels(t.w) && !(m.cfg.minor() < mutualTunnelsFrom && tls.at(t.portOfService()) == TLSIstioMutual) {
+		if m.cfg.NoHBONESend {
+			p.unknown = noHBONESend
+			return arrival{}, false
+		}
 		return arrival{who: whoCaller, tunnel: true}, true
 	}
 	switch mode := tls.at(t.portOfService()); mode {
@@ -42,6 +46,9 @@ func (m *model) fromEnvoyTo(p *path, k callerKind, t target) (as arrival, ok boo
 		return arrival{}, false
 	}
 }
+
+// noHBONESend is why a call of an Envoy that has to tunnel cannot be told.
+const noHBONESend = "PILOT_ENABLE_SENDING_HBONE is off at istiod: Envoys are told to tunnel and are not given what to tunnel with, which is not modelled"
 
 // tlsFor is the setting for callers of a scope.
 func (s *Service) tlsFor(scope string) ClientTLS {
@@ -64,7 +71,11 @@ func (t *target) portOfService() uint16 {
 	return t.svcPort
 }
 
-// tunnels says whether an Envoy that speaks HBONE uses it to reach a workload. Between sidecars istiod prefers
+// mutualTunnelsFrom is the minor from which ISTIO_MUTUAL spelled out gives HBONE to endpoints that have no legacy mTLS
+// (istio/istio#54914, picked for 1.25).
+const mutualTunnelsFrom = 25
+
+// tunnels says whether an Envoy that sends HBONE uses it to reach a workload. Between sidecars istiod prefers
 // legacy mTLS even where both ends speak HBONE (endpoint_builder.go buildEnvoyLbEndpoint).
 func (m *model) tunnels(w *Workload) bool {
 	return w.Mode == ModeAmbient || w.Mode == ModeSidecar && w.HBONE && m.cfg.PreferHBONE
@@ -76,7 +87,7 @@ func (m *model) noAutoMTLS(t target, original bool) (why string, plain bool) {
 	port, _ := peer.sidecarMode(t.port)
 	switch {
 	case t.w.Mode == ModeAmbient:
-		return " (no HBONE)", true // a sidecar that was not restarted; ambient pods do not offer legacy mTLS
+		return " (no HBONE)", true // a caller that sends none; ambient pods do not offer legacy mTLS
 	case t.w.Mode != ModeSidecar:
 		return "", true
 	case m.cfg.NoAutoMTLS:

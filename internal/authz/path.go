@@ -59,8 +59,9 @@ type path struct {
 
 // callerKind is what a caller's path depends on, other than its identity.
 type callerKind struct {
-	mode  Mode
-	hbone bool
+	mode Mode
+	// plain is Workload.NoHBONESend.
+	plain bool
 	role  Role
 	// scope is Workload.TLSScope and narrow Workload.Narrow, for callers with an Envoy.
 	scope  string
@@ -77,7 +78,7 @@ func kindOf(w *Workload) callerKind {
 		k.role = RoleGateway
 	}
 	if k.mode == ModeSidecar {
-		k.hbone, k.scope, k.narrow = w.HBONE, w.TLSScope, w.Narrow
+		k.plain, k.scope, k.narrow = w.NoHBONESend, w.TLSScope, w.Narrow
 	}
 	return k
 }
@@ -125,7 +126,7 @@ func (m *model) fromAmbient(p *path, t target, proto Protocol) {
 	m.serve(p, t, proto, m.fromZtunnel(p, t.w, nil))
 }
 
-// fromZtunnel is how ztunnel (or a waypoint) reaches a workload. A sidecar that cannot speak HBONE is
+// fromZtunnel is how ztunnel (or a waypoint) reaches a workload. A sidecar that does not listen on HBONE is
 // called in plaintext.
 func (m *model) fromZtunnel(p *path, w *Workload, via *Waypoint) arrival {
 	if w.Mode == ModeAmbient || (w.Mode == ModeSidecar && w.HBONE) {
@@ -142,6 +143,10 @@ func (m *model) fromEnvoy(p *path, k callerKind, t target, proto Protocol) {
 		p.route = append(p.route, "gateway")
 		if t.addressing == ByService && t.svc.IngressUseWaypoint {
 			if wp := m.serviceWaypoint(t.svc); wp != nil {
+				if m.cfg.NoHBONESend {
+					p.unknown = noHBONESend
+					return
+				}
 				m.throughWaypoint(p, wp, t, proto)
 				return
 			}

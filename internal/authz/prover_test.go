@@ -84,11 +84,15 @@ func TestHalfRestartedWorkloadsAreFourPairs(t *testing.T) {
 				}
 				return w
 			}(), []string{
-				// A new caller cannot reach old pods with its identity, and old callers cannot reach new pods with it.
+				// A new caller cannot reach old pods with its identity. Old callers reach new pods with theirs: they send HBONE.
 				"authenticated: Deployment web/front (new) (sidecar) -> Deployment shop/cart (new) by pod IP",
 				"stricter: Deployment web/front (new) (sidecar) -> Deployment shop/cart (old) by service",
-				"stricter: Deployment web/front (old) (sidecar) -> Deployment shop/cart (new) by service",
 			}},
+		"new pods of the server ambient, the caller told not to send HBONE": {
+			func() World {
+				w := start.restarting("cart", ambient).restarting("front", func(w *Workload) { w.NoHBONESend = true })
+				return w
+			}(), []string{"stricter: Deployment web/front (new) (sidecar) -> Deployment shop/cart (new) by service"}},
 	} {
 		if got := lines(Diff(&start, &c.after, onlyReal)); !slices.Equal(got, c.want) {
 			t.Errorf("%s:\ngot  %q\nwant %q", sentence, got, c.want)

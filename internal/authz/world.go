@@ -56,6 +56,9 @@ type Config struct {
 	// PreferHBONE is istiod's PILOT_PREFER_SENDING_HBONE: Envoys that speak HBONE use it also to
 	// sidecars that do, instead of legacy mTLS.
 	PreferHBONE bool
+	// NoHBONESend is istiod's PILOT_ENABLE_SENDING_HBONE turned off: Envoys are then told to tunnel to ambient pods and
+	// are not given what to tunnel with.
+	NoHBONESend bool
 	// MultipleCustomProviders is istiod's PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS.
 	MultipleCustomProviders bool
 }
@@ -140,9 +143,12 @@ type Workload struct {
 	// TrustDomain is set only for workloads of another trust domain.
 	TrustDomain string
 	Mode        Mode
-	// HBONE says that a sidecar or gateway can speak HBONE both ways
-	// (ISTIO_META_ENABLE_HBONE). It has no meaning for other modes.
+	// HBONE says that a sidecar listens on HBONE (ISTIO_META_ENABLE_HBONE). It has no meaning for other modes, and none for
+	// the calls that the sidecar makes.
 	HBONE bool
+	// NoHBONESend says that its Envoy does not send HBONE, as all do unless they are told not to (istio/istio#50360):
+	// ISTIO_META_DISABLE_HBONE_SEND, or a gRPC library in the place of an Envoy. Ambient pods are then called in plaintext.
+	NoHBONESend bool
 	// HostNetwork pods are never captured nor injected; Mode should be none.
 	HostNetwork bool
 	Role        Role

@@ -298,18 +298,18 @@ func unlikely(w *authz.World, ns, name string) string {
 	return " (" + strings.TrimPrefix(authz.Known("in its namespace are", names), " ") + ")"
 }
 
-// matching returns one caller for each mode, with and without HBONE, among the workloads asked for: what else
+// matching returns one caller for each mode, and of those that send no HBONE, among the workloads asked for: what else
 // tells them apart is nothing that a policy sees.
 func matching(w *authz.World, want func(*authz.Workload) bool) []authz.Caller {
 	var out []authz.Caller
 	type kind struct {
 		mode  authz.Mode
-		hbone bool
+		plain bool
 	}
 	seen := map[kind]bool{}
 	for i := range w.Workloads {
 		wl := &w.Workloads[i]
-		if k := (kind{wl.Mode, wl.HBONE}); callable(wl) && want(wl) && !seen[k] {
+		if k := (kind{wl.Mode, wl.NoHBONESend}); callable(wl) && want(wl) && !seen[k] {
 			seen[k] = true
 			pods := wl.Pods()
 			out = append(out, authz.Caller{Workload: &pods, Mode: wl.Mode})

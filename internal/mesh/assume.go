@@ -43,6 +43,8 @@ type PodSet struct {
 	Mode       Mode
 	// HBONE tells that their sidecar listens on HBONE; it has no meaning in other modes.
 	HBONE bool
+	// NoHBONESend tells that their proxy does not send HBONE.
+	NoHBONESend bool
 	// Labels and Annotations are those of the pods, the injector's included.
 	Labels, Annotations map[string]string
 	// Pods are live ones, none where the set is made from a template.
@@ -119,7 +121,7 @@ func (b *builder) podSets(w *Workload) {
 		w.Sets = append(w.Sets, s)
 	}
 	if w.Derived || w.Template == nil || len(w.Pods) == 0 {
-		s := PodSet{Mode: w.Mode, HBONE: w.Proxy.HBONE, Labels: w.Labels, Annotations: w.Annotations, Pods: w.Pods}
+		s := PodSet{Mode: w.Mode, HBONE: w.Proxy.HBONE, NoHBONESend: w.Proxy.NoHBONESend, Labels: w.Labels, Annotations: w.Annotations, Pods: w.Pods}
 		if len(old) > 0 {
 			s.Generation = New
 		}
@@ -128,16 +130,16 @@ func (b *builder) podSets(w *Workload) {
 	}
 	ns := b.namespaceOf(w.Namespace)
 	for _, p := range w.Pods {
-		mode, hbone := w.Mode, w.Proxy.HBONE
+		mode, hbone, plain := w.Mode, w.Proxy.HBONE, w.Proxy.NoHBONESend
 		if w.Role == Application {
 			mode = b.podMode(p, ns)
-			hbone = mode == Sidecar && podHBONE(p)
+			hbone, plain = mode == Sidecar && podHBONE(p), mode == Sidecar && podSendsPlain(p)
 		}
 		i := slices.IndexFunc(w.Sets, func(s PodSet) bool {
-			return s.Mode == mode && s.HBONE == hbone && b.index.agree(s.Labels, p.Labels)
+			return s.Mode == mode && s.HBONE == hbone && s.NoHBONESend == plain && b.index.agree(s.Labels, p.Labels)
 		})
 		if i < 0 {
-			w.Sets = append(w.Sets, PodSet{Mode: mode, HBONE: hbone, Labels: p.Labels, Annotations: p.Annotations})
+			w.Sets = append(w.Sets, PodSet{Mode: mode, HBONE: hbone, NoHBONESend: plain, Labels: p.Labels, Annotations: p.Annotations})
 			i = len(w.Sets) - 1
 		}
 		w.Sets[i].Pods = append(w.Sets[i].Pods, p)
@@ -175,11 +177,26 @@ func podHBONE(p *snapshot.Pod) bool {
 	if p.Labels[LabelTunnel] == TunnelHTTP {
 		return true
 	}
-	c := proxyContainer(p.Spec.Containers)
-	if c == nil {
-		c = proxyContainer(p.Spec.InitContainers)
-	}
+	c := podProxyContainer(p)
 	return c != nil && envOf(c, envEnableHBONE) == "true"
+}
+
+// podSendsPlain reports whether a live pod's proxy does not send HBONE. The agent takes any boolean (pkg/model/proxy.go StringBool).
+func podSendsPlain(p *snapshot.Pod) bool {
+	c := podProxyContainer(p)
+	return c != nil && isTrue(envOf(c, envDisableHBONE))
+}
+
+func podProxyContainer(p *snapshot.Pod) *corev1.Container {
+	if c := proxyContainer(p.Spec.Containers); c != nil {
+		return c
+	}
+	return proxyContainer(p.Spec.InitContainers)
+}
+
+func isTrue(text string) bool {
+	yes, _ := strconv.ParseBool(text) // what is no boolean is false
+	return yes
 }
 
 // inject gives a workload whose pods are not seen the labels that the injector would write on them, where it injects

@@ -23,6 +23,7 @@ func TestClientTLS(t *testing.T) {
 	meshConfig := func(text string) string {
 		return "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata: {mesh: \"" + text + "\"}\n"
 	}
+	const silent = "defaultConfig: {proxyMetadata: {ISTIO_META_DISABLE_HBONE_SEND: 'true'}}"
 	seen, plain := "allow by server sidecar", "deny by server sidecar"
 	for sentence, c := range map[string]struct {
 		rules string
@@ -50,7 +51,11 @@ func TestClientTLS(t *testing.T) {
 		"TLS that is not Istio's":                                   {dr("shop", "{host: cart, trafficPolicy: {tls: {mode: SIMPLE}}}"), nil, "unknown by nobody"},
 		"auto mTLS switched off":                                    {meshConfig("enableAutoMtls: false"), nil, plain},
 		"auto mTLS switched off, and a rule that asks for it":       {meshConfig("enableAutoMtls: false") + dr("shop", "{host: cart"+mutual), nil, seen},
-		"legacy mTLS asked of an ambient destination fails":         {dr("shop", "{host: cart"+mutual), ambient, "deny by network"},
+		"an ambient destination is sent HBONE by who asks for mTLS": {dr("shop", "{host: cart"+mutual), ambient, "allow by ztunnel"},
+		"one told to send no HBONE calls it in plaintext":           {meshConfig(silent), ambient, "deny by ztunnel"},
+		"and where it asks for legacy mTLS it fails":                {meshConfig(silent) + dr("shop", "{host: cart"+mutual), ambient, "deny by network"},
+		"a ProxyConfig tells as well":                               {"---\n" + istio("networking.istio.io/v1beta1", "ProxyConfig", "web", "{environmentVariables: {ISTIO_META_DISABLE_HBONE_SEND: 'true'}}"), ambient, "deny by ztunnel"},
+		"to another namespace it tells nothing":                     {"---\n" + istio("networking.istio.io/v1beta1", "ProxyConfig", "other", "{environmentVariables: {ISTIO_META_DISABLE_HBONE_SEND: 'true'}}"), ambient, "allow by ztunnel"},
 		"mTLS disabled for a namespace, not for the workload of it": {"---\n" + istio("security.istio.io/v1", "PeerAuthentication", "shop", "{mtls: {mode: DISABLE}}") + "---\n" + strings.Replace(istio("security.istio.io/v1", "PeerAuthentication", "shop", "{selector: {matchLabels: {app: cart}}, mtls: {mode: PERMISSIVE}}"), "name: x", "name: second", 1), nil, plain},
 		"one port exempt from STRICT through the workload's policy": {"---\n" + istio("security.istio.io/v1", "PeerAuthentication", "shop", "{selector: {matchLabels: {app: cart}}, mtls: {mode: STRICT}, portLevelMtls: {8080: {mode: DISABLE}}}"), nil, plain},
 	} {

@@ -21,7 +21,9 @@ import (
 const (
 	registryOnly   = "REGISTRY_ONLY"
 	envEnableHBONE = "ISTIO_META_ENABLE_HBONE"
-	envDNSCapture  = "ISTIO_META_DNS_CAPTURE"
+	// envDisableHBONE keeps an Envoy from sending HBONE; it says nothing of what it listens on.
+	envDisableHBONE = "ISTIO_META_DISABLE_HBONE_SEND"
+	envDNSCapture   = "ISTIO_META_DNS_CAPTURE"
 )
 
 // controlPlane is one revision of istiod with its configuration. Any part may be missing.

@@ -36,7 +36,6 @@ func (m *Mesh) authzGateways() []authz.Workload {
 			Ref: authzRef(refOf(kindGateway, g)), Labels: labels, Role: authz.RoleGateway, Mode: authz.ModeSidecar, Gateway: g.Name,
 			ServiceAccount: cmp.Or(infrastructureAnnotation(g, AnnotationGatewayServiceAccount),
 				cmp.Or(infrastructureAnnotation(g, AnnotationNameOverride), g.Name+"-"+class)),
-			HBONE: true,
 		}
 		for _, l := range g.Spec.Listeners {
 			p := authz.Port{Number: uint16(l.Port), Protocol: authz.ProtocolHTTP}

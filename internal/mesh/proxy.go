@@ -40,11 +40,9 @@ func (w *Workload) readPodProxy(p *snapshot.Pod, kind SidecarKind) {
 		w.Proxy.HBONE = hbone
 		w.Proxy.Revision = p.Annotations[AnnotationRevision]
 	}
-	c := proxyContainer(p.Spec.Containers)
-	if c == nil {
-		c = proxyContainer(p.Spec.InitContainers)
-	}
+	c := podProxyContainer(p)
 	if c != nil {
+		w.Proxy.NoHBONESend = w.Proxy.NoHBONESend || isTrue(envOf(c, envDisableHBONE))
 		hbone = hbone || envOf(c, envEnableHBONE) == "true"
 		w.Proxy.Version = cmp.Or(w.Proxy.Version, imageTag(c.Image))
 		w.Proxy.CPUMilli = max(w.Proxy.CPUMilli, c.Resources.Requests.Cpu().MilliValue())
@@ -75,6 +73,7 @@ func (b *builder) readOwnProxy(w *Workload) {
 	}
 	w.Proxy.Version = imageTag(c.Image)
 	w.Proxy.HBONE = w.Proxy.HBONE || envOf(c, envEnableHBONE) == "true"
+	w.Proxy.NoHBONESend = isTrue(envOf(c, envDisableHBONE))
 	w.Proxy.CPUMilli, w.Proxy.MemoryBytes = c.Resources.Requests.Cpu().MilliValue(), c.Resources.Requests.Memory().Value()
 	w.Proxy.RequestsKnown = !w.Derived || len(c.Resources.Requests) > 0
 }
@@ -100,6 +99,10 @@ func (b *builder) deriveProxy(w *Workload, inj injection) {
 	w.Proxy.HBONE = cp.mesh.proxyMetadata(envEnableHBONE) == "true" || s.HBONESidecars && cp.meshRef.Name == ""
 	if v, ok := proxyMetadataAnnotation(w.Template.Annotations)[envEnableHBONE]; ok {
 		w.Proxy.HBONE = v.text() == "true"
+	}
+	w.Proxy.NoHBONESend = isTrue(cp.mesh.proxyMetadata(envDisableHBONE))
+	if v, ok := proxyMetadataAnnotation(w.Template.Annotations)[envDisableHBONE]; ok {
+		w.Proxy.NoHBONESend = isTrue(v.text())
 	}
 	w.Proxy.CPUMilli, w.Proxy.MemoryBytes, w.Proxy.RequestsKnown = annotatedRequests(w.Template.Annotations)
 	if !w.Proxy.RequestsKnown {

@@ -43,8 +43,9 @@ type Settings struct {
 	// ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY switched off, and PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS.
 	NoGatewaySelectorPolicies, MultipleCustomProviders bool
 	// NoAutoMTLS is meshConfig.enableAutoMtls switched off, PrivateDestinationRules is
-	// meshConfig.defaultDestinationRuleExportTo ".", and PreferHBONE istiod's PILOT_PREFER_SENDING_HBONE.
-	NoAutoMTLS, PrivateDestinationRules, PreferHBONE bool
+	// meshConfig.defaultDestinationRuleExportTo ".", PreferHBONE istiod's PILOT_PREFER_SENDING_HBONE,
+	// and NoHBONESend istiod's PILOT_ENABLE_SENDING_HBONE turned off.
+	NoAutoMTLS, PrivateDestinationRules, PreferHBONE, NoHBONESend bool
 	// NoIngressWaypoints is istiod's ENABLE_INGRESS_WAYPOINT_ROUTING switched off.
 	NoIngressWaypoints bool
 	// ExtensionProviders are meshConfig.extensionProviders; nil with Known false.
@@ -140,6 +141,7 @@ func (b *builder) readSettings() {
 		s.AmbientEnabled = s.AmbientEnabled || cp.env("PILOT_ENABLE_AMBIENT") == "true"
 		s.AutoAllowWaypoint = s.AutoAllowWaypoint || cp.env("PILOT_AUTO_ALLOW_WAYPOINT_POLICY") == "true"
 		s.LayeredWaypointAuthz = s.LayeredWaypointAuthz || cp.env("ENABLE_LAYERED_WAYPOINT_AUTHORIZATION_POLICIES") == "true"
+		s.NoHBONESend = s.NoHBONESend || cp.env("PILOT_ENABLE_SENDING_HBONE") == "false"
 		s.AmbientDryRun = s.AmbientDryRun || cp.env("AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY") == "true"
 	}
 	s.NoAutoMTLS = mc.EnableAutoMTLS != nil && !*mc.EnableAutoMTLS

@@ -149,8 +149,9 @@ func (m MTLS) Strict() bool { return m.Mode == "STRICT" }
 type Proxy struct {
 	Kind SidecarKind
 	// HBONE tells that the sidecar accepts HBONE (ISTIO_META_ENABLE_HBONE), needed before ambient
-	// clients may call it.
-	HBONE bool
+	// clients may call it. It sends HBONE whether it listens or not, unless NoHBONESend (istio/istio#50360;
+	// pilot/pkg/xds/endpoints/endpoint_builder.go supportTunnel).
+	HBONE, NoHBONESend bool
 	// Revision is the control plane revision that injects (or injected) it; Version is the proxy image's tag.
 	Revision, Version string
 	// CPUMilli and MemoryBytes are the container's requests, per pod; RequestsKnown is false where they

@@ -10,6 +10,7 @@ import (
 	"github.com/sidestep-mesh/sidestep/internal/authz"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	networkingv1 "istio.io/client-go/pkg/apis/networking/v1"
+	networkingv1beta1 "istio.io/client-go/pkg/apis/networking/v1beta1"
 	securityv1 "istio.io/client-go/pkg/apis/security/v1"
 	corev1 "k8s.io/api/core/v1"
 )
@@ -53,7 +54,7 @@ func (m *Mesh) authzConfig() authz.Config {
 		RootNamespace: s.RootNamespace, TrustDomain: s.TrustDomain, TrustDomainAliases: s.TrustDomainAliases,
 		IstioMinor: s.Minor, AutoAllowWaypoint: s.AutoAllowWaypoint, LayeredWaypointPolicies: s.LayeredWaypointAuthz,
 		AmbientDryRun: s.AmbientDryRun, NoGatewaySelectorPolicies: s.NoGatewaySelectorPolicies,
-		MultipleCustomProviders: s.MultipleCustomProviders, NoAutoMTLS: s.NoAutoMTLS, PreferHBONE: s.PreferHBONE,
+		MultipleCustomProviders: s.MultipleCustomProviders, NoAutoMTLS: s.NoAutoMTLS, PreferHBONE: s.PreferHBONE, NoHBONESend: s.NoHBONESend,
 	}
 	if s.Known {
 		c.ExtensionProviders = []authz.ExtensionProvider{}
@@ -140,7 +141,7 @@ func (m *Mesh) authzWorkload(w *Workload, set int) authz.Workload {
 	mode := pods.Mode
 	out := authz.Workload{
 		Ref: authzRef(w.Ref), Set: w.setName(set), Labels: pods.Labels, ServiceAccount: w.ServiceAccount,
-		Mode: mode, HBONE: pods.HBONE, HostNetwork: w.HostNetwork,
+		Mode: mode, HBONE: pods.HBONE, NoHBONESend: pods.NoHBONESend || mode == Sidecar && w.sendsPlain(), HostNetwork: w.HostNetwork,
 		Waypoint: authzBinding(w.Waypoint), TLSScope: m.clientTLS.scopes[w.Ref],
 	}
 	out.Narrow = w.Role == Application && (w.Has(SidecarEgress) || w.Has(SidecarListener) || leavesOutCalls(w))
@@ -171,6 +172,18 @@ func (m *Mesh) authzWorkload(w *Workload, set int) authz.Workload {
 		out.Unknown = "interception mode NONE: inbound calls may not pass the sidecar"
 	}
 	return out
+}
+
+// sendsPlain reports whether something besides the proxy's own environment keeps a workload from sending HBONE: the gRPC
+// library has none, and a ProxyConfig writes the environment of pods to come.
+func (w *Workload) sendsPlain() bool {
+	if w.Has(ProxylessGRPC) {
+		return true
+	}
+	return w.Derived && slices.ContainsFunc(w.Policies, func(p *Policy) bool {
+		c, ok := p.Object.(*networkingv1beta1.ProxyConfig)
+		return ok && isTrue(c.Spec.GetEnvironmentVariables()[envDisableHBONE])
+	})
 }
 
 // leavesOutCalls tells that annotations keep outbound calls from the sidecar.

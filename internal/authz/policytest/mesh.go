@@ -14,7 +14,7 @@ import (
 const workloadKind = "Deployment"
 
 func (s *story) config(words []string) error {
-	o, err := options(words, "root", "trust-domain", "aliases", "minor", "auto-allow-waypoint", "layered", "ambient-dry-run", "providers", "multiple-providers", "prefer-hbone", "no-auto-mtls")
+	o, err := options(words, "root", "trust-domain", "aliases", "minor", "auto-allow-waypoint", "layered", "ambient-dry-run", "providers", "multiple-providers", "prefer-hbone", "no-hbone-send", "no-auto-mtls")
 	if err != nil {
 		return err
 	}
@@ -39,6 +39,8 @@ func (s *story) config(words []string) error {
 			c.AmbientDryRun = true
 		case "prefer-hbone":
 			c.PreferHBONE = true
+		case "no-hbone-send":
+			c.NoHBONESend = true
 		case "no-auto-mtls":
 			c.NoAutoMTLS = true
 		case "multiple-providers":
@@ -62,7 +64,7 @@ func (s *story) workload(words []string) error {
 	if err != nil {
 		return err
 	}
-	o, err := options(words[1:], "mode", "sa", "labels", "hbone", "ports", "ip", "role", "gateway", "waypoint", "host-network", "exclude", "unknown", "tls-scope", "bypass-inbound", "narrow")
+	o, err := options(words[1:], "mode", "sa", "labels", "hbone", "no-hbone-send", "ports", "ip", "role", "gateway", "waypoint", "host-network", "exclude", "unknown", "tls-scope", "bypass-inbound", "narrow")
 	if err != nil {
 		return err
 	}
@@ -83,6 +85,8 @@ func (s *story) workload(words []string) error {
 			}
 		case "hbone":
 			w.HBONE = true
+		case "no-hbone-send":
+			w.NoHBONESend = true
 		case "host-network":
 			w.HostNetwork = true
 		case "ip":
@@ -287,10 +291,10 @@ func (s *story) unknown(words []string) error {
 	return nil
 }
 
-// mode NS/NAME|NS/* MODE [hbone]
+// mode NS/NAME|NS/* MODE [hbone|no-hbone-send]
 func (s *story) mode(words []string) error {
 	if len(words) < 2 {
-		return fmt.Errorf("want: mode NS/NAME sidecar|ambient|none [hbone]")
+		return fmt.Errorf("want: mode NS/NAME sidecar|ambient|none [hbone|no-hbone-send]")
 	}
 	ns, name, err := ref(words[0])
 	if err != nil {
@@ -307,6 +311,7 @@ func (s *story) mode(words []string) error {
 		if list[i].Ref.Namespace == ns && (name == "*" || list[i].Ref.Name == name) {
 			list[i].Mode = authz.Mode(words[1])
 			list[i].HBONE = len(words) > 2 && words[2] == "hbone"
+			list[i].NoHBONESend = len(words) > 2 && words[2] == "no-hbone-send"
 			n++
 		}
 	}
