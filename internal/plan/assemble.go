@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	securityv1 "istio.io/client-go/pkg/apis/security/v1"
 )
 
@@ -32,7 +33,7 @@ func (b *search) assemble(o Options, c *candidates, found *order, moving bool) (
 	if !moving {
 		return p, nil
 	}
-	w := &stepWriter{search: b, standing: map[mesh.Ref]Edit{}}
+	w := &stepWriter{search: b, standing: map[mesh.Ref]snapshot.Object{}}
 	p.Waves = append(p.Waves, w.preparation()...)
 	waves, err := b.waves(o, found.graph)
 	if err != nil {
@@ -48,7 +49,7 @@ func (b *search) assemble(o Options, c *candidates, found *order, moving bool) (
 	if wave := w.retirement(retire); len(wave.Steps) > 0 {
 		p.Waves = append(p.Waves, wave)
 	}
-	return p, nil
+	return p, w.err
 }
 
 func movePurpose(i, n int) string {
@@ -77,20 +78,21 @@ func sortNeeds(list []Need) {
 // stepWriter makes steps, each with the undo that brings back what stands when it is taken.
 type stepWriter struct {
 	*search
-	standing map[mesh.Ref]Edit // the last whole object written by an earlier step
+	standing map[mesh.Ref]snapshot.Object // what earlier steps made of objects, nil where they removed one
+	err      error                        // the first step that could not be made
 }
 
 func (w *stepWriter) step(kind StepKind, e Edit, why string, gates ...Gate) Step {
-	undo := e.undo(w.snap)
-	if old, ok := w.standing[e.Object]; ok && (e.Verb == Replace || e.Verb == Delete) {
-		undo = Edit{Verb: Replace, Object: e.Object, Put: old.Put}
-		if e.Verb == Delete {
-			undo.Verb = Create
-		}
+	old, touched := w.standing[e.Object]
+	if !touched {
+		old = find(w.snap, e.Object)
 	}
-	if e.Verb == Create || e.Verb == Replace {
-		w.standing[e.Object] = e
+	after, err := e.result(old)
+	if err != nil && w.err == nil {
+		w.err = fmt.Errorf("step %s: %w", stepID(kind, e.Object), err)
 	}
+	w.standing[e.Object] = after
+	undo := e.undo(old)
 	s := Step{ID: stepID(kind, e.Object), Kind: kind, Subject: e.Object, Why: why, Edit: e, Undo: undo, UndoKind: UndoAtOnce, Gates: gates}
 	if e.Verb == Template || e.Verb == Recreate {
 		s.Restarts, s.UndoKind = true, UndoByRestart
@@ -103,28 +105,34 @@ func stepID(kind StepKind, r mesh.Ref) string {
 	return strings.ToLower(string(kind) + "-" + strings.Trim(r.Namespace+"-"+r.Kind+"-"+r.Name, "-"))
 }
 
-// preparation gives the waves before the first pod moves. Nothing of the first has an effect on a call until the second is there,
-// and that has none on callers with sidecars.
+// preparation gives the waves before the first pod moves. Nothing of the first has an effect on a call until the last is there,
+// and that has none on callers with sidecars. Where calls go through a waypoint already, what it forwards is let in only after
+// it enforces the copies.
 func (w *stepWriter) preparation() []Wave {
-	first := Wave{Name: "prepare", Purpose: "objects that change no call yet"}
-	second := Wave{Name: "bind", Purpose: "Services get their waypoints; callers with sidecars go on as before"}
+	prepare := Wave{Name: "prepare", Purpose: "objects that change no call yet"}
+	admit := Wave{Name: "admit", Purpose: "what waypoints forward is let in, now that those that are in use enforce the copies"}
+	bind := Wave{Name: "bind", Purpose: "Services get their waypoints; callers with sidecars go on as before"}
+	inUse := w.boundAtStart()
 	for _, g := range w.prep.groups() {
+		wave := &prepare
+		switch {
+		case g.kind == KindBind:
+			wave = &bind
+		case inUse && (g.kind == KindAdmit || g.kind == KindExempt):
+			wave = &admit
+		}
 		for _, e := range g.edits {
-			s := w.prepareStep(g.kind, e)
-			if g.kind == KindBind {
-				second.Steps = append(second.Steps, s)
-			} else {
-				first.Steps = append(first.Steps, s)
-			}
+			wave.Steps = append(wave.Steps, w.prepareStep(g.kind, e))
 		}
 	}
-	var out []Wave
-	for _, wave := range []Wave{first, second} {
-		if len(wave.Steps) > 0 {
-			out = append(out, wave)
-		}
-	}
-	return out
+	return slices.DeleteFunc([]Wave{prepare, admit, bind}, func(x Wave) bool { return len(x.Steps) == 0 })
+}
+
+// boundAtStart reports whether calls to somebody who moves may go through a waypoint before anything is bound.
+func (w *stepWriter) boundAtStart() bool {
+	return slices.ContainsFunc(w.y.movers, func(v *mover) bool {
+		return len(v.why) == 0 && (v.w.Waypoint.Bound || slices.ContainsFunc(v.w.Services, func(s *mesh.Service) bool { return s.Waypoint.Bound }))
+	})
 }
 
 func (w *stepWriter) prepareStep(kind StepKind, e Edit) Step {
@@ -185,6 +193,10 @@ func exceptWords(list []exception) string {
 func (w *stepWriter) retirement(retire []*mesh.Policy) Wave {
 	wave := Wave{Name: "retire", Purpose: "policies that waypoints have taken over, or that were for the way only"}
 	gone := map[mesh.Ref]bool{}
+	// Who is let in goes before who is refused: with the ALLOW gone and the DENY there fewer calls pass than with both, and not the
+	// other way round.
+	retire = slices.Clone(retire)
+	slices.SortStableFunc(retire, func(a, b *mesh.Policy) int { return boolRank(a.Action == actionAllow, b.Action == actionAllow) })
 	for _, pol := range retire {
 		gone[pol.Ref] = true
 		wave.Steps = append(wave.Steps, w.step(KindRetire, Edit{Verb: Delete, Object: pol.Ref}, "a waypoint enforces its copy for everybody it applied to",
@@ -224,8 +236,9 @@ func (w *stepWriter) unforwarded(e Edit, gone map[mesh.Ref]bool) (Edit, bool) {
 	return Edit{}, false
 }
 
-// retirement says which policies may go in the end: those that nobody with a sidecar needs to get in. Whoever moves has moved by
-// then, so that only callers that stay count.
+// retirement says which policies may go in the end: those that nobody needs to get in who is there by then. Whoever moves calls from
+// new pods by then; whoever stays, a gateway or a caller outside calls as before. With one policy of a destination those others stay that
+// reach it, since what was looked at is the state in which all are gone.
 func (b *search) retirement(p *Plan) []*mesh.Policy {
 	before := map[edgeKey]*edge{}
 	for _, e := range b.edges(&b.mixed) {
@@ -233,33 +246,74 @@ func (b *search) retirement(p *Plan) []*mesh.Policy {
 	}
 	kept := map[mesh.Ref]bool{}
 	for _, e := range b.edges(&b.retired) {
-		if e.fromNew || !b.moves(e.to) {
+		if !b.moves(e.to) {
 			continue
 		}
-		for from := range b.start.Workloads {
-			old := before[e.key()]
-			if !e.from.has(from) || old != nil && old.from.has(from) {
-				continue
+		old := before[e.key()]
+		see := func(from int) {
+			if old != nil && old.holds(from) {
+				return // refused already, so that an order or an acceptance has taken it up
 			}
 			evidence := b.who.of(from, e.to, e.bits, e.port)
 			if !b.who.kept(evidence, from, e.to, e.bits) {
-				continue
+				return
 			}
-			for _, pol := range b.retire {
-				if !slices.Contains(b.start.Workloads[e.to].Policies, pol) {
-					continue
+			b.retireAfter(p, e, from, evidence, kept)
+		}
+		for from := range b.start.Workloads {
+			if e.from.has(from) {
+				see(from)
+			}
+		}
+		if e.outside {
+			see(outside)
+		}
+	}
+	for more := true; more; {
+		more = false
+		for i, w := range b.start.Workloads {
+			if b.moves(i) && slices.ContainsFunc(w.Policies, func(pol *mesh.Policy) bool { return kept[pol.Ref] }) {
+				for _, pol := range b.retire {
+					if !kept[pol.Ref] && slices.Contains(w.Policies, pol) {
+						kept[pol.Ref], more = true, true
+					}
 				}
-				n := Need{First: Event{Kind: MoveEnd, Subject: b.start.Workloads[from].Ref}, Then: Event{Kind: Retire, Subject: pol.Ref}, Reason: ReasonRetire,
-					Evidence: evidence, Request: e.example.Request, Words: wordsFrom(e.example.Words, b.start.Workloads[from].Ref), Before: e.example.Before, After: e.example.After}
-				if !b.moves(from) && !kept[pol.Ref] {
-					kept[pol.Ref] = true
-					p.Notes = append(p.Notes, fmt.Sprintf("%s stays: %s keeps its sidecar and is let in by it", pol.Ref, b.start.Workloads[from].Ref))
-				}
-				p.Needs = append(p.Needs, n)
 			}
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(b.retire), func(pol *mesh.Policy) bool { return kept[pol.Ref] })
+}
+
+// retireAfter makes the policies that let a caller in wait until its last sidecar is gone, and keeps them where that never is.
+func (b *search) retireAfter(p *Plan, e *edge, from int, evidence Evidence, kept map[mesh.Ref]bool) {
+	caller, stays := mesh.Ref{Kind: "Caller", Name: "outside the mesh"}, "goes past the waypoint"
+	if from != outside {
+		caller = b.start.Workloads[from].Ref
+		if b.start.Workloads[from].Mode == mesh.Sidecar && !b.moves(from) {
+			stays = "keeps its sidecar"
+		}
+	}
+	for _, pol := range b.retire {
+		if !slices.Contains(b.start.Workloads[e.to].Policies, pol) {
+			continue
+		}
+		if (e.fromNew || !b.moves(from)) && !kept[pol.Ref] {
+			kept[pol.Ref] = true
+			p.Notes = append(p.Notes, fmt.Sprintf("%s stays: %s %s and is let in by it", pol.Ref, caller, stays))
+		}
+		if from != outside && !e.fromNew {
+			p.Needs = append(p.Needs, Need{First: Event{Kind: MoveEnd, Subject: caller}, Then: Event{Kind: Retire, Subject: pol.Ref}, Reason: ReasonRetire,
+				Evidence: evidence, Request: e.example.Request, Words: wordsFrom(e.example.Words, caller), Before: e.example.Before, After: e.example.After})
+		}
+	}
+}
+
+// holds reports whether a caller, or the outside, is among those of an edge.
+func (e *edge) holds(from int) bool {
+	if from == outside {
+		return e.outside
+	}
+	return e.from.has(from)
 }
 
 func (e *edge) key() edgeKey {

@@ -60,10 +60,11 @@ func Build(s *snapshot.Snapshot, o Options) (*Plan, error) {
 		if b.moving() < moving {
 			continue // who stays needs no preparation, and calls as before
 		}
-		if err := b.verify(); err != nil {
+		changed, err := b.verify()
+		if err != nil {
 			return nil, err
 		}
-		if b.moving() == moving {
+		if !changed {
 			break
 		}
 	}
@@ -159,17 +160,20 @@ func verdictReasons(x *audit.WorkloadResult) ([]Because, []Choice) {
 }
 
 // verify proves what the search did not look at: that preparation alone changes nothing, that nothing is weaker when all have moved,
-// nor when the old policies are gone. Who does not pass keeps the sidecar.
-func (b *search) verify() error {
-	prepared, err := b.compare(b.supposed(atStart, nil), declared)
+// nor when the old policies are gone. Who does not pass keeps the sidecar. It reports whether that changed what is prepared.
+func (b *search) verify() (changed bool, err error) {
+	moving := b.moving()
+	m, err := b.mesh(b.supposed(atStart, nil))
 	if err != nil {
-		return err
+		return false, err
 	}
-	for i := range prepared.Divergences {
-		if d := &prepared.Divergences[i]; d.Kind == authz.Weaker {
-			b.refuseDestination(d, "preparing it would let a call pass")
+	world := b.world(m)
+	for _, d := range b.compareWorld(&world, everyPort).Divergences {
+		if d.Kind == authz.Weaker && !b.keepDeaf(&d, &changed) {
+			b.refuseDestination(&d, "preparing it would let a call pass")
 		}
 	}
+	prepared := b.compareWorld(&world, declared)
 	for _, e := range b.edges(&prepared) {
 		if b.made(e) {
 			b.refuseDestination(&e.example, "preparing it would refuse a call")
@@ -177,14 +181,30 @@ func (b *search) verify() error {
 	}
 	all, err := b.compare(b.supposed(moved, nil), everyPort)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for i := range all.Divergences {
 		if d := &all.Divergences[i]; d.Kind == authz.Weaker {
 			b.refuseDestination(d, "once all have moved it would be weaker")
 		}
 	}
-	return b.proveRetirement()
+	err = b.proveRetirement()
+	return changed || b.moving() < moving, err
+}
+
+// keepDeaf gives up the restart of a sidecar that would listen on HBONE then, where that lets calls pass which arrive without an
+// identity today and are refused. It reports whether that is what the divergence is about.
+func (b *search) keepDeaf(d *authz.Divergence, changed *bool) bool {
+	r := refOf(d.Request.To.Workload)
+	if b.y.deaf[r] {
+		return true
+	}
+	if b.y.restart[r] == nil || !plaintext(&d.Before) {
+		return false
+	}
+	delete(b.y.restart, r)
+	b.y.deaf[r], *changed = true, true
+	return true
 }
 
 // made reports whether somebody is known to make the calls of an edge.
@@ -198,6 +218,7 @@ func (b *search) made(e *edge) bool {
 }
 
 // refuseDestination keeps the sidecar of a destination or, where it does not move, of those that share a Service or a waypoint with it.
+// Where nobody does, everybody stays for whom something is prepared: what is not understood is not planned.
 func (b *search) refuseDestination(d *authz.Divergence, why string) {
 	because := Because{CodeWeaker, why + ": " + weakerText(d)}
 	if d.Kind == authz.Stricter {
@@ -208,13 +229,24 @@ func (b *search) refuseDestination(d *authz.Divergence, why string) {
 		b.movers[at].stay(because)
 		return
 	}
-	for _, v := range b.y.movers {
-		if len(v.why) > 0 || !v.through() {
-			continue
+	keep := func(concerned func(v *mover) bool) bool {
+		found := false
+		for _, v := range b.y.movers {
+			if len(v.why) == 0 && concerned(v) {
+				v.stay(because)
+				found = true
+			}
 		}
-		if !ok || slices.ContainsFunc(v.services, func(s *mesh.Service) bool { return b.shares(s, b.start.Workloads[at]) }) {
-			v.stay(because)
-		}
+		return found
+	}
+	near := func(v *mover) bool {
+		return slices.ContainsFunc(v.services, func(s *mesh.Service) bool { return b.shares(s, b.start.Workloads[at]) })
+	}
+	if ok && (keep(near) || b.movers[at] != nil) {
+		return // what stays already is asked again in the next round
+	}
+	if !keep((*mover).through) {
+		keep(func(*mover) bool { return true })
 	}
 }
 

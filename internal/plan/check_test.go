@@ -3,6 +3,7 @@ package plan
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"testing"
 
 	"github.com/sidestep-mesh/sidestep/internal/authz"
@@ -57,8 +58,8 @@ func safe(s *snapshot.Snapshot, p *Plan, o Options) error {
 				return err
 			}
 			apart.edits, apart.ready, apart.restarted = q.edits, q.ready, q.restarted
-			if step.Kind == KindRetire {
-				continue // it waits until the old pods are gone
+			if step.Kind == KindRetire || maps.Equal(q.at, apart.at) {
+				continue // it waits until the old pods are gone; or it was looked at just now
 			}
 			if err := st.notWeaker(apart, where+", old pods kept"); err != nil {
 				return err
@@ -76,23 +77,29 @@ func safe(s *snapshot.Snapshot, p *Plan, o Options) error {
 
 // notWeaker compares one state with the start.
 func (p *states) notWeaker(q supposed, where string) error {
-	r, err := p.compare(q, everyPort)
+	m, err := p.mesh(q)
 	if err != nil {
 		return fmt.Errorf("%s: %w", where, err)
 	}
+	world := p.world(m)
+	return p.worldNotWeaker(&world, q, where)
+}
+
+func (p *states) worldNotWeaker(world *authz.World, q supposed, where string) error {
+	r := p.compareWorld(world, everyPort)
 	for i := range r.Divergences {
-		if d := &r.Divergences[i]; d.Kind == authz.Weaker && borne(d) {
+		if d := &r.Divergences[i]; d.Kind == authz.Weaker && borne(d, q) {
 			return fmt.Errorf("%s: weaker than the start: %s", where, weakerText(d))
 		}
 	}
 	return nil
 }
 
-// borne reports whether somebody who exists makes the calls of a divergence, or it is at new pods, which have to be closed to
-// whoever bears an identity tomorrow. An identity that only policies name calls nobody's old pods: they are about to go, and who takes
-// the identity meanwhile is no part of the plan.
-func borne(d *authz.Divergence) bool {
-	if isNew(d.Request.To.Workload) {
+// borne reports whether somebody who exists makes the calls of a divergence, or it is at pods after the move, which have to be closed
+// to whoever bears an identity tomorrow. An identity that only policies name calls nobody's old pods: they are about to go, and who
+// takes the identity meanwhile is no part of the plan.
+func borne(d *authz.Divergence, q supposed) bool {
+	if q.at[refOf(d.Request.To.Workload)] != atStart && isNew(d.Request.To.Workload) {
 		return true
 	}
 	for c := range d.Callers.All() {
@@ -116,21 +123,20 @@ func (p *states) safePrefix(q supposed, who *callers, accepted []Acceptance, whe
 			}
 		}
 	}
-	r, err := p.compare(q, declared)
-	if err != nil {
-		return fmt.Errorf("%s: %w", where, err)
-	}
-	if err := p.notWeaker(q, where); err != nil {
+	world := p.world(m)
+	r := p.compareWorld(&world, declared)
+	if err := p.worldNotWeaker(&world, q, where); err != nil {
 		return err
 	}
 	b := newSearch(p, &synthesis{}, who)
 	for _, e := range b.edges(&r) {
+		toNew := e.toNew || q.at[p.start.Workloads[e.to].Ref] == moved
 		for from := -1; from < len(p.start.Workloads); from++ {
 			if from >= 0 && !e.from.has(from) || from == outside && !e.outside {
 				continue
 			}
 			evidence := who.of(from, e.to, e.bits, e.port)
-			if !who.kept(evidence, from, e.to, e.bits) || evidence == Possible && e.fromNew && !e.toNew || taken(accepted, p.start.Workloads[e.to]) {
+			if !who.kept(evidence, from, e.to, e.bits) || from != outside && evidence == Possible && !toNew && (e.fromNew || q.at[p.start.Workloads[from].Ref] == moved) || taken(accepted, p.start.Workloads[e.to]) {
 				continue
 			}
 			caller := "outside"
@@ -152,29 +158,36 @@ func taken(accepted []Acceptance, w *mesh.Workload) bool {
 	return false
 }
 
-// undone takes every step and gives them all up in reverse.
+// undone takes every step and gives each up at once: what stands then has to be what stood before it. So whatever prefix was taken,
+// undoing it in reverse goes back by the states that were proved, and ends at the start.
 func undone(s *snapshot.Snapshot, p *Plan) error {
-	var edits []Edit
-	var undos []Edit
-	for _, w := range p.Waves {
-		for _, step := range w.Steps {
-			edits = append(edits, step.Edit)
-			undos = append([]Edit{step.Undo}, undos...)
+	before := objectsOf(s)
+	for _, step := range p.Steps() {
+		next, err := change(s, []Edit{step.Edit})
+		if err != nil {
+			return fmt.Errorf("%s: %w", step.ID, err)
 		}
+		back, err := change(next, []Edit{step.Undo})
+		if err != nil {
+			return fmt.Errorf("undo of %s: %w", step.ID, err)
+		}
+		if err := sameObjects(before, objectsOf(back)); err != nil {
+			return fmt.Errorf("undo of %s: %w", step.ID, err)
+		}
+		s, before = next, objectsOf(next)
 	}
-	after, err := change(s, append(edits, undos...))
-	if err != nil {
-		return fmt.Errorf("undo: %w", err)
-	}
-	want, got := objectsOf(s), objectsOf(after)
+	return nil
+}
+
+func sameObjects(want, got map[string]string) error {
 	for name, text := range want {
 		if got[name] != text {
-			return fmt.Errorf("undo: %s is\n%s\nand was\n%s", name, got[name], text)
+			return fmt.Errorf("%s is\n%s\nand was\n%s", name, got[name], text)
 		}
 	}
 	for name := range got {
 		if want[name] == "" {
-			return fmt.Errorf("undo: %s is left", name)
+			return fmt.Errorf("%s is left", name)
 		}
 	}
 	return nil

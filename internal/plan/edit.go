@@ -83,15 +83,14 @@ func find(s *snapshot.Snapshot, r mesh.Ref) snapshot.Object {
 	return o
 }
 
-// result returns the object as it is after the edit, nil for Delete.
-func (e Edit) result(s *snapshot.Snapshot) (snapshot.Object, error) {
+// result returns the object as it is after the edit, nil for Delete; old is what stands, nil where nothing does.
+func (e Edit) result(old snapshot.Object) (snapshot.Object, error) {
 	switch e.Verb {
 	case Create, Replace:
 		return e.Put, nil
 	case Delete:
 		return nil, nil
 	}
-	old := find(s, e.Object)
 	if old == nil {
 		return nil, fmt.Errorf("%s %s: the object is not there", e.Verb, e.Object)
 	}
@@ -126,9 +125,8 @@ func edited(old map[string]string, by map[string]*string) map[string]string {
 	return out
 }
 
-// undo returns the edit that brings back what stands in a snapshot.
-func (e Edit) undo(s *snapshot.Snapshot) Edit {
-	old := find(s, e.Object)
+// undo returns the edit that brings back what stands, which is nil where nothing does.
+func (e Edit) undo(old snapshot.Object) Edit {
 	if old == nil {
 		return Edit{Verb: Delete, Object: e.Object}
 	}

@@ -17,7 +17,7 @@ const (
 // reports whether that is something new.
 func (b *search) learnHBONE(d *authz.Divergence, at int) bool {
 	w := b.start.Workloads[at]
-	if isNew(d.Request.To.Workload) || w.Mode != mesh.Sidecar || w.Proxy.HBONE || w.Role != mesh.Application || b.y.restart[w.Ref] != nil || !plaintext(&d.After) {
+	if isNew(d.Request.To.Workload) || w.Mode != mesh.Sidecar || w.Proxy.HBONE || w.Role != mesh.Application || b.y.restart[w.Ref] != nil || b.y.deaf[w.Ref] || !plaintext(&d.After) {
 		return false
 	}
 	ambient := false

@@ -60,18 +60,16 @@ const mostRounds = 12
 func (b *search) settle() error {
 	for range mostRounds {
 		b.prep = b.y.prepare()
-		result, err := b.compare(b.supposed(mixed, nil), declared)
+		m, err := b.mesh(b.supposed(mixed, nil))
 		if err != nil {
 			return err
 		}
+		world := b.world(m)
+		result := b.compareWorld(&world, declared)
 		if b.learn(result) {
 			continue
 		}
-		all, err := b.compare(b.supposed(mixed, nil), everyPort)
-		if err != nil {
-			return err
-		}
-		if !b.closeAll(all) {
+		if !b.closeAll(b.compareWorld(&world, everyPort)) {
 			b.mixed = result
 			return nil
 		}

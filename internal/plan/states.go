@@ -69,7 +69,7 @@ func change(s *snapshot.Snapshot, edits []Edit) (*snapshot.Snapshot, error) {
 			clear(touched)
 		}
 		touched[e.Object] = true
-		o, err := e.result(s)
+		o, err := e.result(find(s, e.Object))
 		if err != nil {
 			return nil, err
 		}
@@ -161,7 +161,12 @@ func (p *states) compare(q supposed, opts authz.Options) (authz.Result, error) {
 		return authz.Result{}, err
 	}
 	world := p.world(m)
-	parts := p.prover.Parts(&world, opts, partsPerComparison)
+	return p.compareWorld(&world, opts), nil
+}
+
+// compareWorld compares a state that was built already.
+func (p *states) compareWorld(world *authz.World, opts authz.Options) authz.Result {
+	parts := p.prover.Parts(world, opts, partsPerComparison)
 	results := make([]authz.Result, len(parts))
 	p.each(len(parts), func(i int) { results[i] = parts[i]() })
 	out := authz.Merge(opts, results...)
@@ -169,7 +174,7 @@ func (p *states) compare(q supposed, opts authz.Options) (authz.Result, error) {
 	p.proof.Scenarios += out.Stats.Scenarios
 	p.proof.Regions += out.Stats.Regions
 	p.proof.PodSets = max(p.proof.PodSets, len(world.Workloads))
-	return out, nil
+	return out
 }
 
 // partsPerComparison lets a comparison use several cores; more parts than cores even out.

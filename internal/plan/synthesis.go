@@ -62,12 +62,14 @@ type synthesis struct {
 	exempt map[mesh.Ref]bool
 	// restart are workloads whose sidecars have to listen on HBONE first, with the annotations that see to it.
 	restart map[mesh.Ref]map[string]*string
+	// deaf are those that must not: calls would pass then that are refused today.
+	deaf    map[mesh.Ref]bool
 	inUseBy map[mesh.Ref]bool
 }
 
 func newSynthesis(m *mesh.Mesh, movers []*mover) *synthesis {
 	y := &synthesis{mesh: m, movers: movers, byRef: map[mesh.Ref]*mover{}, bound: map[mesh.Ref]mesh.Ref{}, waypoints: map[mesh.Ref]*waypoint{},
-		ingress: map[mesh.Ref]bool{}, exempt: map[mesh.Ref]bool{}, restart: map[mesh.Ref]map[string]*string{}, inUseBy: map[mesh.Ref]bool{}}
+		ingress: map[mesh.Ref]bool{}, exempt: map[mesh.Ref]bool{}, restart: map[mesh.Ref]map[string]*string{}, deaf: map[mesh.Ref]bool{}, inUseBy: map[mesh.Ref]bool{}}
 	for _, v := range movers {
 		y.byRef[v.w.Ref] = v
 	}

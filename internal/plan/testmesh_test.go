@@ -19,9 +19,9 @@ import (
 //	StatefulSet db/pg 5432
 //	CronJob app/tick                 Job, DaemonSet likewise
 //	gateway edge/gw                  an ingress gateway of Istio's own
-//	service app/s 80:8080 [headless] [loadbalancer] [for=OTHER] [@label=value]
+//	service app/s 80:8080 [headless] [loadbalancer] [for=OTHER] [sel=label:value] [@label=value]
 //	waypoint app/waypoint
-//	policy app/p ALLOW [for=s] [provider=ext] | rule as JSON | rule as JSON
+//	policy app/p ALLOW [for=s] [sel=label:value] [target=SERVICE] [provider=ext] [@annotation=value] | rule as JSON | rule as JSON
 //	jwt app/j [for=s]
 //	peer app/p STRICT [for=s]
 func meshText(lines string) (string, error) {
@@ -114,7 +114,7 @@ func (m *textMesh) line(line string) error {
 		if p := w.options["provider"]; p != "" {
 			provider = "  provider: {name: " + p + "}\n"
 		}
-		m.add("apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: %s, namespace: %s}\nspec:\n  action: %s\n%s%s%s", w.name, w.namespace, w.plain[0], provider, selectorText(w), rulesText(rules))
+		m.add("apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: %s, namespace: %s, annotations: {%s}}\nspec:\n  action: %s\n%s%s%s", w.name, w.namespace, w.notes(), w.plain[0], provider, selectorText(w), rulesText(rules))
 	case "jwt":
 		m.add("apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: %s, namespace: %s}\nspec:\n  jwtRules: [{issuer: 'https://idp.example', jwksUri: 'https://idp.example/keys'}]\n%s", w.name, w.namespace, selectorText(w))
 	case "peer":
@@ -129,7 +129,24 @@ func selectorText(w words) string {
 	if s := w.options["for"]; s != "" {
 		return "  selector: {matchLabels: {app: " + s + "}}\n"
 	}
+	if s := w.options["sel"]; s != "" {
+		return "  selector: {matchLabels: {" + strings.ReplaceAll(s, ":", ": ") + "}}\n"
+	}
+	if s := w.options["target"]; s != "" {
+		return "  targetRefs: [{group: '', kind: Service, name: " + s + "}]\n"
+	}
 	return ""
+}
+
+// notes are the options that begin with @, as annotations or labels.
+func (w words) notes() string {
+	out := ""
+	for _, k := range sortedKeysOf(w.options) {
+		if name, ok := strings.CutPrefix(k, "@"); ok {
+			out += name + ": '" + w.options[k] + "', "
+		}
+	}
+	return out
 }
 
 func rulesText(rules string) string {
@@ -144,11 +161,9 @@ func rulesText(rules string) string {
 }
 
 func (m *textMesh) workload(kind string, w words) {
-	labels, annotations := "app: "+w.name, ""
+	labels, annotations := "app: "+w.name, w.notes()
 	for _, k := range sortedKeysOf(w.options) {
-		if note, ok := strings.CutPrefix(k, "@"); ok {
-			annotations += note + ": '" + w.options[k] + "', "
-		} else {
+		if !strings.HasPrefix(k, "@") {
 			labels += ", " + k + ": '" + w.options[k] + "'"
 		}
 	}
@@ -171,15 +186,12 @@ func (m *textMesh) workload(kind string, w words) {
 
 func (m *textMesh) service(w words) {
 	m.vips++
-	selected, ip, kind := w.name, fmt.Sprintf("10.96.%d.%d", m.vips/250, m.vips%250+1), "ClusterIP"
+	selected, ip, kind := "app: "+w.name, fmt.Sprintf("10.96.%d.%d", m.vips/250, m.vips%250+1), "ClusterIP"
 	if s := w.options["for"]; s != "" {
-		selected = s
+		selected = "app: " + s
 	}
-	labels := ""
-	for _, k := range sortedKeysOf(w.options) {
-		if name, ok := strings.CutPrefix(k, "@"); ok {
-			labels += name + ": '" + w.options[k] + "', "
-		}
+	if s := w.options["sel"]; s != "" {
+		selected = strings.ReplaceAll(s, ":", ": ")
 	}
 	ports := ""
 	for _, p := range w.plain {
@@ -200,7 +212,7 @@ func (m *textMesh) service(w words) {
 			ports += fmt.Sprintf("{name: %s-%s, port: %s, targetPort: %s}, ", protocol, port, port, target)
 		}
 	}
-	m.add("apiVersion: v1\nkind: Service\nmetadata: {name: %s, namespace: %s, labels: {%s}}\nspec:\n  type: %s\n  clusterIP: '%s'\n  selector: {app: %s}\n  ports: [%s]\n", w.name, w.namespace, labels, kind, ip, selected, ports)
+	m.add("apiVersion: v1\nkind: Service\nmetadata: {name: %s, namespace: %s, labels: {%s}}\nspec:\n  type: %s\n  clusterIP: '%s'\n  selector: {%s}\n  ports: [%s]\n", w.name, w.namespace, w.notes(), kind, ip, selected, ports)
 }
 
 func sortedKeysOf(m map[string]string) []string {
