@@ -41,6 +41,12 @@ func (a *RouteAnswer) Text(w io.Writer, o TextOptions) error {
 		if x.Rule != "" {
 			p.line("  rule   %s, for %s", x.Rule, x.Match)
 		}
+		if x.Path != "" {
+			p.line("  path   %s at the destination", x.Path)
+		}
+		if x.Location != "" {
+			p.line("  leads  to %s", x.Location)
+		}
 		var parts []route.Part
 		for part := range x.Fields {
 			parts = append(parts, part)

@@ -42,6 +42,9 @@ type Action struct {
 	CORS         string        `json:"cors,omitempty"`
 	// Fields says where each part was read, by part.
 	Fields map[Part]Origin `json:"-"`
+
+	path     *pathChange
+	redirect *redirectTo
 }
 
 // Part is one thing that a route or a policy says.

@@ -25,6 +25,9 @@ type Answer struct {
 	Side
 	// Match is the condition of the rule.
 	Match string `json:"match"`
+	// Path is what the destination sees where the path is rewritten; Location where a redirect leads.
+	Path     string `json:"path,omitempty"`
+	Location string `json:"location,omitempty"`
 	// Fields are the objects and fields that had a say, by part.
 	Fields map[Part]string `json:"fields,omitempty"`
 	// Assumed says what the answer rests on that is not known.
@@ -72,7 +75,12 @@ func Can(w *World, q Query) (Answer, error) {
 		a.Assumed = append(a.Assumed, t.Unknown)
 	}
 	a.Assumed = append(a.Assumed, w.Unknown...)
-	a.Fields = t.action(n).sources()
+	action := t.action(n)
+	a.Fields = action.sources()
+	if seen := action.SeenPath(r.Path); seen != r.Path {
+		a.Path = seen
+	}
+	a.Location = action.Location(&r, r.Path)
 	return a, nil
 }
 

@@ -16,7 +16,8 @@ type footprint struct {
 
 // footprint gathers what bears on a host, and on the destinations of its routes.
 func (w *World) footprint(s *Service, host string) footprint {
-	f := footprint{namespaces: map[string]bool{w.Config.RootNamespace: true}}
+	// Clients of the Service's own namespace call it by a short name, and "." in a Sidecar means them.
+	f := footprint{namespaces: map[string]bool{w.Config.RootNamespace: true, s.Ref.Namespace: true}}
 	note := func(list []string, own string) {
 		for _, e := range list {
 			if e == "." {

@@ -59,6 +59,7 @@ type Stats struct {
 type differ struct {
 	before, after *World
 	clients       []clientPair
+	classes       []*clientClass
 	byHost        map[string]int // of after
 	out           Result
 	omitted       map[string]bool
@@ -69,6 +70,15 @@ type differ struct {
 type clientPair struct {
 	before, after *Workload
 	members       int
+}
+
+// clientClass is the clients with the same modes and scopes. A host tells apart only those of some namespaces and with
+// some labels; of all others one stands for the rest.
+type clientClass struct {
+	clients     []int // of differ.clients
+	members     int
+	byNamespace map[string][]int
+	byLabel     map[[2]string][]int
 }
 
 // Diff compares every class of calls of every workload that both states have, to every host of the first.
@@ -181,6 +191,65 @@ func (d *differ) pairClients() {
 		groups[key] = len(d.clients)
 		d.clients = append(d.clients, clientPair{x, y, 1})
 	}
+	d.classify()
+}
+
+// classify sorts the groups by what every host asks about.
+func (d *differ) classify() {
+	classes := map[string]*clientClass{}
+	for i := range d.clients {
+		c := &d.clients[i]
+		key := fmt.Sprintf("%s|%s|%s|%s", c.before.Mode, c.after.Mode, scopeKey(c.before), scopeKey(c.after))
+		g := classes[key]
+		if g == nil {
+			g = &clientClass{byNamespace: map[string][]int{}, byLabel: map[[2]string][]int{}}
+			classes[key] = g
+			d.classes = append(d.classes, g)
+		}
+		g.clients = append(g.clients, i)
+		g.members += c.members
+		g.byNamespace[c.before.Ref.Namespace] = append(g.byNamespace[c.before.Ref.Namespace], i)
+		for k, v := range c.before.Labels {
+			g.byLabel[[2]string{k, v}] = append(g.byLabel[[2]string{k, v}], i)
+		}
+		for k, v := range c.after.Labels {
+			if c.before.Labels[k] != v {
+				g.byLabel[[2]string{k, v}] = append(g.byLabel[[2]string{k, v}], i)
+			}
+		}
+	}
+}
+
+// singledOut lists the clients of a class that footprints may tell apart, in order, and one that stands for all others,
+// -1 without any.
+func (g *clientClass) singledOut(footprints ...*footprint) (list []int, other int) {
+	seen := map[int]bool{}
+	add := func(clients []int) {
+		for _, i := range clients {
+			if !seen[i] {
+				seen[i] = true
+				list = append(list, i)
+			}
+		}
+	}
+	for _, f := range footprints {
+		for ns := range f.namespaces {
+			add(g.byNamespace[ns])
+		}
+		for _, sel := range f.selectors {
+			for k, v := range sel { // those with one of the labels are more than those with all
+				add(g.byLabel[[2]string{k, v}])
+				break
+			}
+		}
+	}
+	slices.Sort(list)
+	for _, i := range g.clients {
+		if !seen[i] {
+			return list, i
+		}
+	}
+	return list, -1
 }
 
 func otherScope(x, y, side *Workload) Ref {
@@ -240,22 +309,35 @@ func (d *differ) host(s *Service, host string) {
 	groups := map[string]*group{}
 	var order []*group
 	unchanged := t != nil && d.before.Objects == d.after.Objects && s.Waypoint == t.Waypoint
-	for i := range d.clients {
-		c := &d.clients[i]
-		if unchanged && c.before.Mode == c.after.Mode && scopeKey(c.before) == scopeKey(c.after) && s.served() == t.served() {
-			continue
-		}
+	join := func(c *clientPair, members int) {
 		key := string(c.before.Mode) + ">" + string(c.after.Mode) + ">" + fb.key(c.before, d.before, s)
 		if t != nil {
 			key += ">" + fa.key(c.after, d.after, t)
 		}
 		if g := groups[key]; g != nil {
-			g.others += c.members
-			continue
+			g.others += members
+			return
 		}
-		g := &group{*c, c.members - 1}
+		g := &group{*c, members - 1}
 		groups[key] = g
 		order = append(order, g)
+	}
+	for _, class := range d.classes {
+		c := &d.clients[class.clients[0]]
+		if unchanged && c.before.Mode == c.after.Mode && scopeKey(c.before) == scopeKey(c.after) && s.served() == t.served() {
+			continue
+		}
+		list, other := class.singledOut(&fb, &fa)
+		rest := class.members
+		for _, i := range list {
+			rest -= d.clients[i].members
+		}
+		if other >= 0 {
+			join(&d.clients[other], rest)
+		}
+		for _, i := range list {
+			join(&d.clients[i], d.clients[i].members)
+		}
 	}
 	for _, g := range order {
 		for _, p := range s.Ports {

@@ -3,7 +3,6 @@ package route
 import (
 	"fmt"
 	"regexp"
-	"strings"
 
 	apinetworking "istio.io/api/networking/v1alpha3"
 )
@@ -69,7 +68,8 @@ func (w *World) answer(a *Action, r *httpRule, port uint32) bool {
 		if a.Status == 0 {
 			a.Status = 301
 		}
-		a.Text = redirectText(h.GetRedirect(), port)
+		a.redirect = redirectOf(h.GetRedirect(), r.pathTest(), port)
+		a.Text = a.redirect.words()
 		a.Fields[PartAnswer] = r.field(PartAnswer, "redirect")
 	case h.GetDirectResponse() != nil:
 		a.Kind, a.Status = Respond, h.GetDirectResponse().GetStatus()
@@ -81,47 +81,74 @@ func (w *World) answer(a *Action, r *httpRule, port uint32) bool {
 	return true
 }
 
-func redirectText(d *apinetworking.HTTPRedirect, port uint32) string {
-	out := fmt.Sprintf("scheme %q host %q", d.GetScheme(), d.GetAuthority())
+func redirectOf(d *apinetworking.HTTPRedirect, covered Test, port uint32) *redirectTo {
+	to := &redirectTo{scheme: d.GetScheme(), host: d.GetAuthority(), path: d.GetUri()}
 	if d.GetPrefixRewrite() != "" {
-		out += fmt.Sprintf(" prefix %q", d.GetPrefixRewrite())
-	} else {
-		out += fmt.Sprintf(" path %q", d.GetUri())
+		to.prefix = &pathChange{covered: covered, to: d.GetPrefixRewrite()}
 	}
-	var n uint32
 	switch p := d.GetRedirectPort().(type) {
 	case *apinetworking.HTTPRedirect_Port:
-		n = p.Port
+		to.port = p.Port
 	case *apinetworking.HTTPRedirect_DerivePort:
 		if p.DerivePort == apinetworking.HTTPRedirect_FROM_REQUEST_PORT {
-			n = port
+			to.port = port
 		}
 	}
 	https := d.GetScheme() == "https"
-	if n != 0 && (n != 443 || !https) && (n != 80 || https) {
-		out += fmt.Sprintf(" port %d", n)
+	if to.port == 443 && https || to.port == 80 && !https {
+		to.port = 0
+	}
+	return to
+}
+
+func (to *redirectTo) words() string {
+	out := fmt.Sprintf("scheme %q host %q", to.scheme, to.host)
+	if to.prefix != nil {
+		out += fmt.Sprintf(" prefix %q", to.prefix.to)
+	} else {
+		out += fmt.Sprintf(" path %q", to.path)
+	}
+	if to.port != 0 {
+		out += fmt.Sprintf(" port %d", to.port)
 	}
 	return out
 }
 
-// rewrite fills the change of the path. A prefix that ends at a segment is taken away with its slash.
+// pathTest is the rule's test of the path, the zero Test for none.
+func (r *httpRule) pathTest() Test {
+	for _, t := range r.match {
+		if t.Attribute == "path" {
+			return t
+		}
+	}
+	return Test{}
+}
+
+// rewrite fills the change of the path. A prefix that ends at a segment is taken away with its slash. A regular
+// expression that does not compile changes nothing: Envoy refuses the whole configuration, and Problems names it.
 func (a *Action) rewrite(v *virtual, r *httpRule) {
-	rw := r.route.GetRewrite()
-	switch {
-	case rw.GetUriRegexRewrite() != nil:
-		a.Rewrite = fmt.Sprintf("regex %q to %q", rw.GetUriRegexRewrite().GetMatch(), rw.GetUriRegexRewrite().GetRewrite())
+	rw, covered := r.route.GetRewrite(), r.pathTest()
+	switch own := rw.GetUriRegexRewrite(); {
+	case own != nil:
+		a.Rewrite = fmt.Sprintf("regex %q to %q", own.GetMatch(), own.GetRewrite())
+		if re, err := regexp.Compile(own.GetMatch()); err == nil {
+			a.path = &pathChange{pattern: re, substitution: goSubstitution(own.GetRewrite())}
+		}
 	case rw.GetUri() == "":
+	case v.gatewayAPI && rw.GetUri() == "/":
+		from := ""
+		if covered.Op == Segment {
+			from = covered.Value
+		}
+		a.Rewrite = fmt.Sprintf("%s %s taken away", Segment, from)
+		a.path = &pathChange{pattern: regexp.MustCompile("^" + quote(from) + "(/?)(.*)"), substitution: "/${2}"}
 	default:
 		from := "/"
-		for _, t := range r.match {
-			if t.Attribute == "path" {
-				from = string(t.Op) + " " + t.Value
-			}
+		if covered != (Test{}) {
+			from = string(covered.Op) + " " + covered.Value
 		}
 		a.Rewrite = fmt.Sprintf("%s to %q", from, rw.GetUri())
-		if v.gatewayAPI && rw.GetUri() == "/" {
-			a.Rewrite = fmt.Sprintf("%s taken away", strings.TrimSuffix(from, "/"))
-		}
+		a.path = &pathChange{covered: covered, to: rw.GetUri()}
 	}
 }
 
