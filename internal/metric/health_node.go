@@ -17,7 +17,7 @@ var clockUnsynced = Metric{
 	Sources: []Source{NodeExporter},
 	Series:  []string{"node_timex_sync_status"},
 	Labels:  []string{"instance"},
-	Query:   fixed(`max by (instance) (node_timex_sync_status) == 0`),
+	Query:   fixed(`(max by (instance) (node_timex_sync_status) == bool 0) == 1`),
 }
 
 var certExpiry = Metric{
@@ -83,13 +83,17 @@ var ztunnelPending = Metric{
 
 var proxyOOM = Metric{
 	Name: "proxy_oom", Unit: Presence, Kind: Instant,
-	Doc:     "1 for each pod whose istio-proxy was last ended for want of memory",
+	Doc:     "1 for each pod whose istio-proxy restarted within a day and was last ended for want of memory",
 	NoData:  "none was, or kube-state-metrics is not scraped",
 	Sources: []Source{KubeStateMetrics},
-	Series:  []string{"kube_pod_container_status_last_terminated_reason", "kube_pod_init_container_status_last_terminated_reason"},
-	Labels:  []string{"namespace", "pod"},
+	Series: []string{"kube_pod_container_status_last_terminated_reason", "kube_pod_init_container_status_last_terminated_reason",
+		"kube_pod_container_status_restarts_total", "kube_pod_init_container_status_restarts_total"},
+	Labels: []string{"namespace", "pod"},
+	// The reason stands for as long as the pod does: without the restarts an alert would never end.
 	Query: fixed(`max by (namespace, pod) (kube_pod_container_status_last_terminated_reason{container="istio-proxy", reason="OOMKilled"}
-		or kube_pod_init_container_status_last_terminated_reason{container="istio-proxy", reason="OOMKilled"}) == 1`),
+		or kube_pod_init_container_status_last_terminated_reason{container="istio-proxy", reason="OOMKilled"}) == 1
+		and on (namespace, pod) max by (namespace, pod) (increase(kube_pod_container_status_restarts_total{container="istio-proxy"}[1d])
+		or increase(kube_pod_init_container_status_restarts_total{container="istio-proxy"}[1d])) > 0`),
 }
 
 var proxyMemory = Metric{

@@ -24,12 +24,12 @@ var failedConnections = Metric{
 
 var dnsFailures = Metric{
 	Name: "dns_failure_ratio", Unit: Ratio, Kind: Instant,
-	Doc:     "share of the questions that each ztunnel passed on to the cluster's DNS and got no answer to, over 15 minutes",
+	Doc:     "share of the questions that each ztunnel passed on to the cluster's DNS and got no answer to, over 5 minutes",
 	NoData:  "ztunnel captures no DNS, or is not scraped",
 	Sources: []Source{Ztunnel},
 	Series:  []string{"istio_dns_upstream_failures_total", "istio_dns_upstream_requests_total"},
 	Labels:  []string{"instance"},
-	Query:   fixed(`sum by (instance) (rate(istio_dns_upstream_failures_total[15m])) / sum by (instance) (rate(istio_dns_upstream_requests_total[15m]))`),
+	Query:   fixed(`sum by (instance) (rate(istio_dns_upstream_failures_total[5m])) / sum by (instance) (rate(istio_dns_upstream_requests_total[5m]))`),
 }
 
 var plaintextConnections = Metric{
