@@ -10,6 +10,7 @@ import (
 var certificatesFresh = Check{
 	ID:         "certificates-fresh",
 	Sentence:   "Every proxy's certificate has hours to go",
+	Otherwise:  "A proxy's certificate is about to expire",
 	Severity:   audit.Error,
 	Confidence: Certain,
 	Symptoms:   []Symptom{Symptom503},

@@ -49,8 +49,8 @@ func Symptoms() []Symptom {
 type Check struct {
 	// ID is stable and never reused.
 	ID string
-	// Sentence is true of a healthy mesh.
-	Sentence string
+	// Sentence is true of a healthy mesh, and Otherwise of one with the fault; both stand as headings.
+	Sentence, Otherwise string
 	// Severity is what a finding has that says nothing else, and Confidence likewise.
 	Severity   Severity
 	Confidence Confidence
@@ -132,8 +132,20 @@ func (v *View) Series(name string) []metric.Series {
 	return nil
 }
 
-// Run makes every check that has one of the symptoms; none means all. Dump may be empty: what it lacks is said.
-func Run(m *mesh.Mesh, dump metric.Dump, symptoms []Symptom) []Result {
+// Only narrows what is looked at; the zero value looks at everything.
+type Only struct {
+	// Symptoms keeps the checks that explain one of them, and Checks those of these IDs.
+	Symptoms []Symptom
+	Checks   []string
+}
+
+func (o Only) has(c *Check) bool {
+	explains := func(s Symptom) bool { return slices.Contains(o.Symptoms, s) }
+	return (len(o.Symptoms) == 0 || slices.ContainsFunc(c.Symptoms, explains)) && (len(o.Checks) == 0 || slices.Contains(o.Checks, c.ID))
+}
+
+// Run makes the checks asked for. Dump may be empty: what it lacks is said.
+func Run(m *mesh.Mesh, dump metric.Dump, only Only) []Result {
 	v := &View{Mesh: m, dump: dump}
 	found := audit.Run(m, audit.Options{})
 	pods := len(snapshot.All[*snapshot.Pod](m.Snapshot)) > 0
@@ -141,10 +153,9 @@ func Run(m *mesh.Mesh, dump metric.Dump, symptoms []Symptom) []Result {
 	checks := All()
 	for i := range checks {
 		c := &checks[i]
-		if len(symptoms) > 0 && !slices.ContainsFunc(c.Symptoms, func(s Symptom) bool { return slices.Contains(symptoms, s) }) {
-			continue
+		if only.has(c) {
+			out = append(out, c.run(v, found, pods))
 		}
-		out = append(out, c.run(v, found, pods))
 	}
 	return out
 }

@@ -11,6 +11,7 @@ import (
 var clocksKept = Check{
 	ID:         "clocks-kept",
 	Sentence:   "Every node's clock is kept in step with a time source",
+	Otherwise:  "A node's clock is not kept in step with a time source",
 	Severity:   audit.Warning,
 	Confidence: Certain,
 	Symptoms:   []Symptom{Symptom503},

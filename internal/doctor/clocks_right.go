@@ -11,6 +11,7 @@ import (
 var clocksRight = Check{
 	ID:         "clocks-right",
 	Sentence:   "The clocks of all nodes are right to a minute",
+	Otherwise:  "A node's clock is wrong by more than a minute",
 	Severity:   audit.Error,
 	Confidence: Certain,
 	Symptoms:   []Symptom{Symptom503},

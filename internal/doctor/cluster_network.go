@@ -5,6 +5,7 @@ import "github.com/sidestep-mesh/sidestep/internal/audit"
 var clusterNetwork = Check{
 	ID:         "cluster-network",
 	Sentence:   "The cluster's CNI is configured as ambient mode needs it",
+	Otherwise:  "The cluster's CNI is configured in a way that breaks ambient mode",
 	Severity:   audit.Error,
 	Confidence: Certain,
 	Symptoms:   []Symptom{Symptom503, SymptomStartup, SymptomDNS},

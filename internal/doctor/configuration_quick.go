@@ -11,6 +11,7 @@ import (
 var configurationQuick = Check{
 	ID:         "configuration-quick",
 	Sentence:   "Configuration reaches the proxies within seconds",
+	Otherwise:  "Configuration reaches the proxies late",
 	Severity:   audit.Warning,
 	Confidence: Likely,
 	Symptoms:   []Symptom{SymptomRollout, Symptom503},

@@ -10,7 +10,8 @@ import (
 
 var deniedCalls = Check{
 	ID:         "denied",
-	Sentence:   "No call is refused at ztunnel",
+	Sentence:   "Policies at ztunnel admit every call that is made",
+	Otherwise:  "ztunnel refuses calls by policy",
 	Severity:   audit.Info,
 	Confidence: Certain,
 	Symptoms:   []Symptom{Symptom403},

@@ -11,6 +11,7 @@ import (
 var dnsAnswers = Check{
 	ID:         "dns-answers",
 	Sentence:   "ztunnel's DNS gets answers from the cluster's",
+	Otherwise:  "ztunnel's DNS gets no answers from the cluster's",
 	Severity:   audit.Error,
 	Confidence: Likely,
 	Symptoms:   []Symptom{SymptomDNS},

@@ -371,7 +371,7 @@ func (w *world) run(t testing.TB) map[string]doctor.Result {
 	t.Helper()
 	m, d := w.build(t)
 	out := map[string]doctor.Result{}
-	for _, r := range doctor.Run(m, d, nil) {
+	for _, r := range doctor.Run(m, d, doctor.Only{}) {
 		out[r.Check.ID] = r
 	}
 	return out
@@ -454,7 +454,7 @@ func TestRegistry(t *testing.T) {
 			t.Errorf("%q is not a unique ID", c.ID)
 		}
 		ids[c.ID] = true
-		if c.Sentence == "" || c.Cause == "" || c.Fix == "" || c.Severity == "" || c.Confidence == "" || len(c.References) == 0 || len(c.Symptoms) == 0 {
+		if c.Sentence == "" || c.Otherwise == "" || strings.HasPrefix(c.Sentence, "No ") || c.Cause == "" || c.Fix == "" || c.Severity == "" || c.Confidence == "" || len(c.References) == 0 || len(c.Symptoms) == 0 {
 			t.Errorf("%s lacks a sentence, cause, fix, severity, confidence, reference or symptom", c.ID)
 		}
 		if (c.Look == nil) == (len(c.Rules) == 0) {
@@ -505,7 +505,7 @@ func TestWhatWasNotSeenIsNotHealthy(t *testing.T) {
 		}
 	}
 	m := mesh.Build(snapshot.NewBuilder().Build(), mesh.Assume{})
-	for _, r := range doctor.Run(m, metric.Dump{Failed: "no server"}, nil) {
+	for _, r := range doctor.Run(m, metric.Dump{Failed: "no server"}, doctor.Only{}) {
 		if (r.Check.NeedsPods || len(r.Check.Metrics) > 0) && r.State != doctor.Unknown {
 			t.Errorf("%s is %s of an empty mesh", r.Check.ID, r.State)
 		}

@@ -10,7 +10,8 @@ import (
 
 var failedCalls = Check{
 	ID:         "failed-connections",
-	Sentence:   "No connection fails at ztunnel",
+	Sentence:   "Connections through ztunnel succeed",
+	Otherwise:  "Connections fail at ztunnel",
 	Severity:   audit.Error,
 	Confidence: Likely,
 	Symptoms:   []Symptom{Symptom503, SymptomStartup},

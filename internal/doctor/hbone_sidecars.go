@@ -5,6 +5,7 @@ import "github.com/sidestep-mesh/sidestep/internal/audit"
 var hboneSidecars = Check{
 	ID:         "hbone-sidecars",
 	Sentence:   "Every sidecar that ambient workloads call speaks HBONE",
+	Otherwise:  "A sidecar that ambient workloads call does not speak HBONE",
 	Severity:   audit.Warning,
 	Confidence: Certain,
 	Symptoms:   []Symptom{Symptom503, Symptom403},

@@ -12,7 +12,8 @@ import (
 
 var idleTimeout = Check{
 	ID:         "idle-timeout",
-	Sentence:   "Pooled HBONE connections do not outlive a pod whose address is used again",
+	Sentence:   "Pooled HBONE connections end before a pod's address is used again",
+	Otherwise:  "Pooled HBONE connections may outlive a pod whose address is used again",
 	Severity:   audit.Info,
 	Confidence: Possible,
 	Symptoms:   []Symptom{Symptom503, SymptomRollout},

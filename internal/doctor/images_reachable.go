@@ -13,6 +13,7 @@ var closedHosts = []string{"gcr.io/istio-release/"}
 var imagesReachable = Check{
 	ID:         "images-reachable",
 	Sentence:   "Istio's images come from where they will still be",
+	Otherwise:  "An Istio image comes from a host that is being switched off",
 	Severity:   audit.Warning,
 	Confidence: Certain,
 	Symptoms:   []Symptom{SymptomStartup, SymptomRollout},

@@ -5,6 +5,7 @@ import "github.com/sidestep-mesh/sidestep/internal/audit"
 var labelsTakeEffect = Check{
 	ID:         "labels-take-effect",
 	Sentence:   "Labels that choose a mode mean what their author meant",
+	Otherwise:  "A label that chooses a mode does not do what it says",
 	Severity:   audit.Warning,
 	Confidence: Certain,
 	Symptoms:   []Symptom{SymptomStartup},

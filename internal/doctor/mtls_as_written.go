@@ -5,6 +5,7 @@ import "github.com/sidestep-mesh/sidestep/internal/audit"
 var mtlsAsWritten = Check{
 	ID:         "mtls-as-written",
 	Sentence:   "Mutual TLS is in force as PeerAuthentications say",
+	Otherwise:  "Mutual TLS is not in force as a PeerAuthentication says",
 	Severity:   audit.Warning,
 	Confidence: Certain,
 	Symptoms:   []Symptom{Symptom503, Symptom403},

@@ -10,6 +10,7 @@ import (
 var nativeSidecars = Check{
 	ID:         "native-sidecars",
 	Sentence:   "Sidecars that stay are native ones where injection makes them so",
+	Otherwise:  "Sidecars run as plain containers where injection would make native ones",
 	Severity:   audit.Info,
 	Confidence: Certain,
 	Symptoms:   []Symptom{SymptomStartup, SymptomRollout},

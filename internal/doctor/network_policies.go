@@ -5,6 +5,7 @@ import "github.com/sidestep-mesh/sidestep/internal/audit"
 var networkPolicies = Check{
 	ID:          "network-policies",
 	Sentence:    "NetworkPolicies of ambient workloads let HBONE in",
+	Otherwise:   "A NetworkPolicy keeps HBONE from an ambient workload",
 	Severity:    audit.Error,
 	Confidence:  Certain,
 	Symptoms:    []Symptom{Symptom503, SymptomStartup},

@@ -4,7 +4,8 @@ import "github.com/sidestep-mesh/sidestep/internal/audit"
 
 var nobodyGoesRound = Check{
 	ID:         "nobody-can-go-round",
-	Sentence:   "Nobody can go round a waypoint that protects something",
+	Sentence:   "A waypoint that protects something cannot be gone round",
+	Otherwise:  "Callers can go round a waypoint that protects something",
 	Severity:   audit.Warning,
 	Confidence: Certain,
 	Symptoms:   []Symptom{Symptom403},

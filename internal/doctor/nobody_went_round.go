@@ -11,7 +11,8 @@ import (
 
 var nobodyWentRound = Check{
 	ID:         "nobody-went-round",
-	Sentence:   "Nobody goes round a waypoint now",
+	Sentence:   "Every call that was measured passed its waypoint",
+	Otherwise:  "Callers go round a waypoint now",
 	Severity:   audit.Warning,
 	Confidence: Certain,
 	Symptoms:   []Symptom{Symptom403},

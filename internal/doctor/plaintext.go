@@ -11,6 +11,7 @@ import (
 var plaintextShare = Check{
 	ID:         "plaintext",
 	Sentence:   "Every call into the mesh is mutual TLS",
+	Otherwise:  "Calls into the mesh are in plaintext",
 	Severity:   audit.Info,
 	Confidence: Certain,
 	Symptoms:   []Symptom{Symptom403},

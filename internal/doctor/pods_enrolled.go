@@ -4,7 +4,8 @@ import "github.com/sidestep-mesh/sidestep/internal/audit"
 
 var podsEnrolled = Check{
 	ID:         "pods-enrolled",
-	Sentence:   "No ambient pod waits for ztunnel",
+	Sentence:   "ztunnel has taken every ambient pod",
+	Otherwise:  "An ambient pod still waits for ztunnel",
 	Severity:   audit.Error,
 	Confidence: Certain,
 	Symptoms:   []Symptom{SymptomStartup, Symptom503},

@@ -11,6 +11,7 @@ import (
 var podsServed = Check{
 	ID:         "pods-served",
 	Sentence:   "ztunnel serves every pod that it was told of",
+	Otherwise:  "Pods wait for a ztunnel that was told of them",
 	Severity:   audit.Error,
 	Confidence: Certain,
 	Symptoms:   []Symptom{SymptomStartup, Symptom503},

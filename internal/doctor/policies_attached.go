@@ -5,6 +5,7 @@ import "github.com/sidestep-mesh/sidestep/internal/audit"
 var policiesAttached = Check{
 	ID:         "policies-attached",
 	Sentence:   "Every policy with targetRefs attaches to a waypoint",
+	Otherwise:  "A policy with targetRefs attaches to nothing",
 	Severity:   audit.Error,
 	Confidence: Certain,
 	Symptoms:   []Symptom{Symptom403},

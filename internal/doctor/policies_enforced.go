@@ -5,6 +5,7 @@ import "github.com/sidestep-mesh/sidestep/internal/audit"
 var policiesEnforced = Check{
 	ID:          "policies-enforced",
 	Sentence:    "Policies of ambient workloads are enforced as they are written",
+	Otherwise:   "A policy of an ambient workload is not enforced as it is written",
 	Severity:    audit.Error,
 	Confidence:  Certain,
 	Symptoms:    []Symptom{Symptom403},

@@ -9,7 +9,8 @@ import (
 
 var proxyKilled = Check{
 	ID:         "proxy-killed",
-	Sentence:   "No proxy was ended for want of memory",
+	Sentence:   "Proxies have stayed within their memory limits for a day",
+	Otherwise:  "A proxy was ended for want of memory",
 	Severity:   audit.Error,
 	Confidence: Certain,
 	Symptoms:   []Symptom{SymptomOOM, Symptom503},

@@ -10,6 +10,7 @@ import (
 var proxyMemoryRoom = Check{
 	ID:         "proxy-memory",
 	Sentence:   "Every proxy has memory to spare",
+	Otherwise:  "A proxy is near its memory limit",
 	Severity:   audit.Warning,
 	Confidence: Certain,
 	Symptoms:   []Symptom{SymptomOOM},

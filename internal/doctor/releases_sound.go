@@ -24,7 +24,8 @@ var badReleases = []badRelease{
 
 var releasesSound = Check{
 	ID:         "releases-sound",
-	Sentence:   "No component runs a release that is known to be bad for ambient mode",
+	Sentence:   "Every component runs a release that is sound for ambient mode",
+	Otherwise:  "A component runs a release with a known fault in ambient mode",
 	Severity:   audit.Warning,
 	Confidence: Possible,
 	Symptoms:   []Symptom{Symptom503, SymptomRollout},

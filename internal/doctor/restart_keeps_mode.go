@@ -5,6 +5,7 @@ import "github.com/sidestep-mesh/sidestep/internal/audit"
 var restartKeepsMode = Check{
 	ID:         "restart-keeps-mode",
 	Sentence:   "The next restart of a workload keeps its mode",
+	Otherwise:  "The next restart of a workload changes its mode",
 	Severity:   audit.Warning,
 	Confidence: Certain,
 	Symptoms:   []Symptom{SymptomRollout, SymptomStartup},

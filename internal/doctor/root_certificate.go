@@ -11,6 +11,7 @@ import (
 var rootFresh = Check{
 	ID:         "root-certificate",
 	Sentence:   "istiod's root certificate has months to go",
+	Otherwise:  "istiod's root certificate expires within a month",
 	Severity:   audit.Warning,
 	Confidence: Certain,
 	Symptoms:   []Symptom{Symptom503},

@@ -5,6 +5,7 @@ import "github.com/sidestep-mesh/sidestep/internal/audit"
 var servicesBound = Check{
 	ID:         "services-bound",
 	Sentence:   "Every label that asks for a waypoint gets it",
+	Otherwise:  "A label asks for a waypoint that it does not get",
 	Severity:   audit.Error,
 	Confidence: Certain,
 	Symptoms:   []Symptom{Symptom503, Symptom403},

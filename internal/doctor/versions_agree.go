@@ -8,7 +8,8 @@ import (
 
 var versionsAgree = Check{
 	ID:         "versions-agree",
-	Sentence:   "No proxy is newer than istiod, or more than one minor behind",
+	Sentence:   "Every proxy is of istiod's minor version or the one before",
+	Otherwise:  "A proxy is newer than istiod, or too old for it",
 	Severity:   audit.Warning,
 	Confidence: Certain,
 	Symptoms:   []Symptom{Symptom503, SymptomRollout},

@@ -11,6 +11,7 @@ import (
 var waypointAnswers = Check{
 	ID:         "waypoint-answers",
 	Sentence:   "Waypoints answer: hardly any call ends in their 503",
+	Otherwise:  "Calls end in a waypoint's 503",
 	Severity:   audit.Error,
 	Confidence: Possible,
 	Symptoms:   []Symptom{Symptom503, SymptomRollout},

@@ -11,6 +11,7 @@ import (
 var waypointBalanced = Check{
 	ID:         "waypoint-balanced",
 	Sentence:   "The pods of a waypoint share its requests evenly",
+	Otherwise:  "One pod of a waypoint takes most of its requests",
 	Severity:   audit.Warning,
 	Confidence: Likely,
 	Symptoms:   []Symptom{SymptomLatency},

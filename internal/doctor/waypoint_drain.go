@@ -5,6 +5,7 @@ import "github.com/sidestep-mesh/sidestep/internal/audit"
 var waypointDrain = Check{
 	ID:         "waypoint-drain",
 	Sentence:   "Waypoint pods have time to drain before they are killed",
+	Otherwise:  "Waypoint pods are killed before they have drained",
 	Severity:   audit.Warning,
 	Confidence: Certain,
 	Symptoms:   []Symptom{Symptom503, SymptomRollout},

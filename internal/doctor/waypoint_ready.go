@@ -5,6 +5,7 @@ import "github.com/sidestep-mesh/sidestep/internal/audit"
 var waypointReady = Check{
 	ID:         "waypoint-ready",
 	Sentence:   "Every waypoint in use has a ready pod",
+	Otherwise:  "A waypoint in use has no ready pod",
 	Severity:   audit.Error,
 	Confidence: Certain,
 	Symptoms:   []Symptom{Symptom503, SymptomRollout},

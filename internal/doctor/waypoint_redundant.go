@@ -5,6 +5,7 @@ import "github.com/sidestep-mesh/sidestep/internal/audit"
 var waypointRedundant = Check{
 	ID:         "waypoint-redundant",
 	Sentence:   "Every waypoint in use outlives the loss of one pod",
+	Otherwise:  "A waypoint in use stops with the loss of one pod",
 	Severity:   audit.Warning,
 	Confidence: Certain,
 	Symptoms:   []Symptom{Symptom503, SymptomRollout},

@@ -10,6 +10,7 @@ import (
 var waypointSaturated = Check{
 	ID:         "waypoint-saturated",
 	Sentence:   "Waypoints have CPU to spare",
+	Otherwise:  "A waypoint is short of CPU",
 	Severity:   audit.Warning,
 	Confidence: Certain,
 	Symptoms:   []Symptom{SymptomLatency, Symptom503},

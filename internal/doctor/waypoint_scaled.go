@@ -13,6 +13,7 @@ import (
 var waypointScaled = Check{
 	ID:         "waypoint-scaled",
 	Sentence:   "Every waypoint in use is scaled by something",
+	Otherwise:  "Nothing scales a waypoint in use",
 	Severity:   audit.Info,
 	Confidence: Likely,
 	Symptoms:   []Symptom{SymptomLatency, Symptom503},

@@ -11,6 +11,7 @@ import (
 var waypointSpread = Check{
 	ID:         "waypoint-spread",
 	Sentence:   "The pods of a waypoint stand on several nodes",
+	Otherwise:  "All pods of a waypoint stand on one node",
 	Severity:   audit.Warning,
 	Confidence: Certain,
 	Symptoms:   []Symptom{Symptom503, SymptomRollout},

@@ -10,6 +10,7 @@ import (
 var waypointSteady = Check{
 	ID:         "waypoint-steady",
 	Sentence:   "The number of a waypoint's pods settles",
+	Otherwise:  "The number of a waypoint's pods goes up and down",
 	Severity:   audit.Warning,
 	Confidence: Likely,
 	Symptoms:   []Symptom{Symptom503, SymptomLatency, SymptomRollout},

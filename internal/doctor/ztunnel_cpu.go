@@ -10,6 +10,7 @@ import (
 var ztunnelCPURoom = Check{
 	ID:         "ztunnel-cpu",
 	Sentence:   "ztunnel has CPU to spare on every node",
+	Otherwise:  "ztunnel is short of CPU",
 	Severity:   audit.Warning,
 	Confidence: Certain,
 	Symptoms:   []Symptom{SymptomLatency},

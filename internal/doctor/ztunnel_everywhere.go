@@ -13,6 +13,7 @@ import (
 var ztunnelEverywhere = Check{
 	ID:         "ztunnel-everywhere",
 	Sentence:   "A ready ztunnel runs on every node that has ambient pods",
+	Otherwise:  "A node with ambient pods has no ready ztunnel",
 	Severity:   audit.Error,
 	Confidence: Certain,
 	Symptoms:   []Symptom{Symptom503, SymptomStartup},

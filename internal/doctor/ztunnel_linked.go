@@ -11,6 +11,7 @@ import (
 var ztunnelLinked = Check{
 	ID:         "ztunnel-linked",
 	Sentence:   "Every istio-cni agent is connected to its ztunnel",
+	Otherwise:  "An istio-cni agent has lost its ztunnel",
 	Severity:   audit.Error,
 	Confidence: Certain,
 	Symptoms:   []Symptom{SymptomStartup, Symptom503},

@@ -10,6 +10,7 @@ import (
 var ztunnelMemoryRoom = Check{
 	ID:         "ztunnel-memory",
 	Sentence:   "ztunnel has memory to spare on every node",
+	Otherwise:  "ztunnel is near its memory limit",
 	Severity:   audit.Warning,
 	Confidence: Certain,
 	Symptoms:   []Symptom{SymptomOOM, Symptom503},

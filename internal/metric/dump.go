@@ -130,7 +130,7 @@ func Decode(r io.Reader) (Dump, error) {
 		return Dump{}, fmt.Errorf("read metric dump: %w", err)
 	}
 	if d.Kind != DumpKind || d.APIVersion != APIVersion {
-		return Dump{}, fmt.Errorf("read metric dump: it is a %q of %q, want %s of %s; record one with sidestep roi collect",
+		return Dump{}, fmt.Errorf("read metric dump: it is a %q of %q, want %s of %s; record one with sidestep roi collect, or sidestep doctor --record",
 			d.Kind, d.APIVersion, DumpKind, APIVersion)
 	}
 	if d.End.Before(d.Start) {

@@ -7,12 +7,14 @@ import (
 
 	"github.com/sidestep-mesh/sidestep/internal/audit"
 	"github.com/sidestep-mesh/sidestep/internal/doctor"
+	"github.com/sidestep-mesh/sidestep/internal/mesh"
 )
 
 // DoctorReport is what came of every check on a running mesh.
 type DoctorReport struct {
 	APIVersion string        `json:"apiVersion"`
 	Kind       string        `json:"kind"`
+	Input      Input         `json:"input"`
 	Checks     []DoctorCheck `json:"checks"`
 	// Summary counts checks by state, and findings by severity.
 	Summary DoctorSummary `json:"summary"`
@@ -28,9 +30,11 @@ type DoctorSummary struct {
 
 // DoctorCheck is one check with its result.
 type DoctorCheck struct {
-	ID       string `json:"id"`
-	Sentence string `json:"sentence"`
-	State    string `json:"state"`
+	ID string `json:"id"`
+	// Sentence is true of a healthy mesh, Otherwise of one with the fault.
+	Sentence  string `json:"sentence"`
+	Otherwise string `json:"otherwise"`
+	State     string `json:"state"`
 	// Why says why the check cannot tell.
 	Why        string          `json:"why,omitempty"`
 	Symptoms   []string        `json:"symptoms"`
@@ -54,11 +58,11 @@ type DoctorFinding struct {
 // checksURL is where the generated page of all checks is published.
 const checksURL = "https://github.com/sidestep-mesh/sidestep/blob/main/docs/checks.md"
 
-// NewDoctor makes the report of results.
-func NewDoctor(results []doctor.Result) *DoctorReport {
-	r := &DoctorReport{APIVersion: APIVersion, Kind: "DoctorReport", Checks: []DoctorCheck{}, Summary: DoctorSummary{Findings: map[string]int{"error": 0, "warning": 0, "info": 0}}}
+// NewDoctor makes the report of results about a mesh.
+func NewDoctor(m *mesh.Mesh, results []doctor.Result) *DoctorReport {
+	r := &DoctorReport{APIVersion: APIVersion, Kind: "DoctorReport", Input: inputOf(m), Checks: []DoctorCheck{}}
 	for _, one := range results {
-		c := DoctorCheck{ID: one.Check.ID, Sentence: one.Check.Sentence, State: string(one.State), Why: one.Why, References: one.Check.References, Findings: []DoctorFinding{}}
+		c := DoctorCheck{ID: one.Check.ID, Sentence: one.Check.Sentence, Otherwise: one.Check.Otherwise, State: string(one.State), Why: one.Why, References: one.Check.References, Findings: []DoctorFinding{}}
 		for _, s := range one.Check.Symptoms {
 			c.Symptoms = append(c.Symptoms, string(s))
 		}
@@ -69,29 +73,32 @@ func NewDoctor(results []doctor.Result) *DoctorReport {
 				d.Evidence = append(d.Evidence, Evidence{Object: objectOf(e.Object), Field: e.Field, Value: e.Value})
 			}
 			c.Findings = append(c.Findings, d)
-			r.Summary.Findings[d.Severity]++
-		}
-		switch one.State {
-		case doctor.Healthy:
-			r.Summary.Healthy++
-		case doctor.Found:
-			r.Summary.Found++
-		default:
-			r.Summary.Unknown++
 		}
 		r.Checks = append(r.Checks, c)
 	}
+	r.sum()
 	return r
 }
 
-// Worst reports whether a finding is at least of a severity.
+// Worst reports whether a finding is at least of a severity, or a part of the input could not be read, which counts as an error.
 func (r *DoctorReport) Worst(severity string) bool {
+	if len(r.Input.Problems) > 0 {
+		return true
+	}
 	for s, n := range r.Summary.Findings {
 		if n > 0 && !audit.Severity(severity).Worse(audit.Severity(s)) {
 			return true
 		}
 	}
 	return false
+}
+
+// heading is the sentence that is true of what was seen.
+func (c *DoctorCheck) heading() string {
+	if c.State == string(doctor.Found) {
+		return c.Otherwise
+	}
+	return c.Sentence
 }
 
 // JSON writes the report as a versioned document.
@@ -107,7 +114,7 @@ func (r *DoctorReport) Text(w io.Writer, o TextOptions) error {
 		if c.State != string(doctor.Found) {
 			continue
 		}
-		p.line("%s %s", p.paint("31", "✗"), p.bold("Not so: "+c.Sentence+"  ["+c.ID+"]"))
+		p.line("%s %s", p.paint("31", "✗"), p.bold(c.Otherwise+"  ["+c.ID+"]"))
 		cause, fix := "", ""
 		for i, f := range c.Findings {
 			if i == mostFindings && !o.Wide {
@@ -164,7 +171,7 @@ func (r *DoctorReport) Markdown(w io.Writer) error {
 	fmt.Fprintf(&b, "# Doctor\n\n%s: %d well, %d not, %d cannot be told.\n", count(len(r.Checks), "check"), s.Healthy, s.Found, s.Unknown)
 	for _, c := range r.Checks {
 		mark := map[string]string{"healthy": "x", "found": " ", "unknown": " "}[c.State]
-		fmt.Fprintf(&b, "\n- [%s] [%s](%s#%s)", mark, markdownText(c.Sentence), checksURL, c.ID)
+		fmt.Fprintf(&b, "\n- [%s] [%s](%s#%s)", mark, markdownText(c.heading()), checksURL, c.ID)
 		if c.State == string(doctor.Unknown) {
 			fmt.Fprintf(&b, ": cannot be told, %s", markdownText(c.Why))
 		}
@@ -179,9 +186,9 @@ func (r *DoctorReport) Markdown(w io.Writer) error {
 
 // SARIF writes the findings as SARIF 2.1.0, one rule a check.
 func (r *DoctorReport) SARIF(w io.Writer, version string) error {
-	a := &AuditReport{}
+	a := &AuditReport{Input: r.Input}
 	for _, c := range r.Checks {
-		rule := Rule{Code: c.ID, Title: c.Sentence, Severity: "warning", References: c.References}
+		rule := Rule{Code: c.ID, Title: c.Otherwise, Severity: "warning", References: c.References}
 		check, _ := doctor.Lookup(c.ID)
 		rule.Severity, rule.Why, rule.Remedy = string(check.Severity), check.Cause, check.Fix
 		a.Rules = append(a.Rules, rule)

@@ -78,7 +78,7 @@ type sarifResult struct {
 }
 
 type sarifProperties struct {
-	Requires  string   `json:"requires"`
+	Requires  string   `json:"requires,omitempty"`
 	Remedy    string   `json:"remedy,omitempty"`
 	Workloads []string `json:"workloads,omitempty"`
 }
