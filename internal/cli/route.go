@@ -18,7 +18,7 @@ func newRouteCommand(env *Env) *cobra.Command {
 		Use:   "route",
 		Short: "Ask where a call goes, or which calls two states of a mesh route otherwise",
 	}
-	c.AddCommand(newRouteCanCommand(env), newRouteDiffCommand(env))
+	c.AddCommand(newRouteCanCommand(env), newRouteDiffCommand(env), newRouteTranslateCommand(env))
 	return c
 }
 
@@ -153,6 +153,53 @@ func (f *routeFlags) query() (route.Query, error) {
 		q.Query, err = pairs(strings.Split(query, "&"), "--path", false)
 	}
 	return q, err
+}
+
+func newRouteTranslateCommand(env *Env) *cobra.Command {
+	var in inputFlags
+	var output string
+	var all bool
+	c := &cobra.Command{
+		Use:   "translate",
+		Short: "Write VirtualServices as routes of the Gateway API, and say what that would change",
+		Long: `Turns each VirtualService of the mesh, and the subsets that it names, into HTTPRoutes, TCPRoutes
+and TLSRoutes on the Service, with a Service for each version. Today's sidecars are then compared with the waypoint
+that would have these routes, for every class of calls. Fields that no route expresses are named, with what would.
+
+With -o yaml the objects are written that change nothing; --all writes the others too. Nothing is applied.
+
+Exit codes: 0 everything can be written so that nothing changes, 1 error, 2 something is lost or differs.`,
+		Example: `  sidestep route translate -f mesh/
+  sidestep route translate -f mesh/ -o yaml > routes.yaml`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := checkFormat(output, "text", "json", "yaml"); err != nil {
+				return err
+			}
+			snap, err := in.load(c.Context(), env)
+			if err != nil {
+				return err
+			}
+			world := mesh.RouteWorld(mesh.Build(snap, mesh.Assume{}), nil)
+			doc := report.NewRouteTranslation(route.Translate(&world))
+			switch output {
+			case "json":
+				err = doc.JSON(env.Stdout)
+			case "yaml":
+				err = doc.YAML(env.Stdout, all)
+			default:
+				err = doc.Text(env.Stdout, report.TextOptions{Colour: env.Colour()})
+			}
+			if err == nil && !doc.Exact() {
+				err = Findings()
+			}
+			return err
+		},
+	}
+	in.register(c)
+	c.Flags().BoolVar(&all, "all", false, "with -o yaml: write translations that change calls as well")
+	outputFlag(c, &output, "text", "json", "yaml")
+	return c
 }
 
 func newRouteDiffCommand(env *Env) *cobra.Command {

@@ -55,7 +55,7 @@ func (b *builder) compileRoutes() {
 		TCPRoutes: snapshot.All[*gatewayv1alpha2.TCPRoute](b.snap), TLSRoutes: snapshot.All[*gatewayv1alpha2.TLSRoute](b.snap),
 		BackendTLS: snapshot.All[*gatewayv1.BackendTLSPolicy](b.snap),
 	}
-	w.Objects = route.Compile(&w.Config, in, w.Services)
+	w.Input, w.Objects = in, route.Compile(&w.Config, in, w.Services)
 	w.Services = append(w.Services, w.Unlisted()...)
 	w.Unknown = m.routeUnknown(in)
 	w.Prepare()
@@ -182,6 +182,7 @@ func (m *Mesh) routeService(s *Service, position map[*Workload]int) route.Servic
 	}
 	switch o := s.Object.(type) {
 	case *corev1.Service:
+		out.Selector = o.Spec.Selector
 		if o.Spec.TrafficDistribution != nil {
 			out.Distribution = *o.Spec.TrafficDistribution
 		}

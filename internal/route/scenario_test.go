@@ -1,6 +1,7 @@
 package route_test
 
 import (
+	"encoding/json"
 	"io/fs"
 	"os"
 	"strconv"
@@ -18,6 +19,7 @@ import (
 //	-- mesh.yaml --   the objects beside those of base.yaml
 //	-- can --         CALLER TO:PORT [method=M path=P host=H sni=S tcp header:N=V query:N=V] -> WORDS
 //	-- diff --        NS[/NAME]=MODE ... -> equivalent, or GRADE: WORDS, one a line; each has to occur and no other grade
+//	-- translate --   NS/VIRTUALSERVICE -> WORDS of what it becomes
 //	-- problems --    texts that problems of the objects have
 //
 // WORDS have to be in the answer, or not, after a "!".
@@ -44,6 +46,7 @@ func TestScenarios(t *testing.T) {
 			checked := eachLine(parts["can"], func(line string) { checkCan(t, m, line) })
 			checked += eachLine(parts["diff"], func(line string) { checkDiff(t, m, line) })
 			world := mesh.RouteWorld(m, nil)
+			checked += eachLine(parts["translate"], func(line string) { checkTranslation(t, &world, line) })
 			checked += eachLine(parts["problems"], func(line string) { checkProblem(t, &world, line) })
 			if checked == 0 {
 				t.Error("the scenario checks nothing")
@@ -189,4 +192,31 @@ func checkProblem(t *testing.T, w *route.World, line string) {
 		all = append(all, p.Origin.String()+": "+p.Message)
 	}
 	expectWords(t, line, strings.Join(all, "\n"), line)
+}
+
+func checkTranslation(t *testing.T, w *route.World, line string) {
+	t.Helper()
+	name, want, ok := strings.Cut(line, "->")
+	if !ok {
+		t.Fatalf("not a translation: %s", line)
+	}
+	var b strings.Builder
+	for _, x := range route.Translate(w) {
+		if x.Of.Namespace+"/"+x.Of.Name != strings.TrimSpace(name) {
+			continue
+		}
+		b.WriteString(map[bool]string{true: "exact", false: "changed"}[x.Exact])
+		for _, l := range x.Lost {
+			b.WriteString("\n    lost " + l.Field + ": " + l.Why)
+		}
+		b.WriteString(describe(x.Diff))
+		for _, o := range x.Objects {
+			text, err := json.Marshal(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.WriteString("\n    creates " + strings.ReplaceAll(string(text), `"`, ""))
+		}
+	}
+	expectWords(t, line, b.String(), want)
 }

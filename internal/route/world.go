@@ -56,6 +56,8 @@ type World struct {
 	Workloads []Workload
 	Services  []Service
 	Objects   *Objects
+	// Input is what Objects were compiled from.
+	Input Input
 	// Unknown says what could not be read and would change answers.
 	Unknown []string
 
@@ -118,6 +120,8 @@ type Service struct {
 	External bool
 	// Workloads are indexes of World.Workloads that it selects.
 	Workloads []int
+	// Selector is that of a Service; nil for none.
+	Selector map[string]string
 	// Outside identifies endpoints that are no workloads: addresses, names to resolve, an external name. OwnName in it
 	// stands for the host that is called.
 	Outside []string
