@@ -9,7 +9,7 @@ func All() []Rule {
 		denyInert, denyBroadened, allowDeniesAll, allowNarrowed, customAuthz, auditAuthz, dryRunAuthz,
 		requestAuthn, targetRefused, selectsWaypoint, hiddenIdentity, mtlsDisabled, strictStays, strictPortsOld,
 		servicePorts, splitService, policyOutsideMesh, invalidPolicy, trustDomains, onlyAtWaypoint, waypointInUse,
-		addressAtWaypoint, addressBehindWaypoint, sidecarThroughHBONE, callsDiffer,
+		addressAtWaypoint, addressBehindWaypoint, sidecarThroughHBONE, callsDiffer, notSupposed, notCompared,
 		httpRouting, faultInjection, sourceMatch, delegateRoute, clientNamespaceRoute, tcpRouting, mixedRoutes,
 		trafficPolicy, subsets, clientRule, clientNamespaceRule, consistentHash, consistentHashOld, localityLB,
 		zoneAwareLB, upstreamProxyProtocol, connectionBalancing, istioMutual,

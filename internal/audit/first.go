@@ -40,6 +40,10 @@ func firstOf(v *View, rules []Rule, r *WorkloadResult) []Step {
 		add(Step{noHBONE.Code, fmt.Sprintf("Calls that have mTLS today would arrive in plaintext, which %s refuses: %s.", plain[0].After.Policy, plain[0].Words),
 			"Where such calls are made, move their callers first: only an ambient caller has mTLS by a headless Service, and one with ISTIO_META_DISABLE_HBONE_SEND anywhere. Else set PERMISSIVE here until they are."})
 	}
+	if named := s.named[r.Workload.Ref]; len(named) > 0 {
+		add(Step{callsDiffer.Code, fmt.Sprintf("Calls to pod addresses show who calls once the sidecars are gone, so that %s begins to refuse some: %s.", named[0].After.Policy, named[0].Words),
+			"Make sure that this is meant before the workload, or the first of its callers, moves."})
+	}
 	for _, d := range s.enforced[r.Workload.Ref] {
 		add(Step{onlyAtWaypoint.Code, fmt.Sprintf("Policy %s holds at the waypoint alone and starts to refuse what is admitted today: %s.", d.After.Policy, d.Words),
 			"Make sure that this is meant before the workload, or the first of its callers, moves."})

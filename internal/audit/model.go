@@ -19,48 +19,49 @@ const (
 
 // shown is what comparing the state that the verdicts lead to with today's showed.
 type shown struct {
-	// differ are calls that are decided otherwise, by destination, those that raised a verdict included.
+	// raised are calls that would be decided otherwise in the mode before the one that a workload has now, by destination.
+	raised map[mesh.Ref][]authz.Divergence
+	// differ are calls that are decided otherwise all the same, at destinations that do not move: their callers do.
 	differ map[mesh.Ref][]authz.Divergence
 	// enforced are calls that a policy with targetRefs refuses once the waypoint is on the way: it was written for that.
 	enforced map[mesh.Ref][]authz.Divergence
 	// plaintext are calls between members of the mesh that STRICT refuses because one side has no HBONE, or calls pods by name.
 	plaintext map[mesh.Ref][]authz.Divergence
+	// named are calls by pod address that a DENY refuses because it sees now who calls.
+	named map[mesh.Ref][]authz.Divergence
 	// rules is what the rules alone said of workloads that the comparison raised.
 	rules map[mesh.Ref]Verdict
 	// guarded are workloads whose way past the waypoint the end state closes.
 	guarded map[mesh.Ref]bool
-	// unasked are workloads whose move could not be supposed.
+	// unasked are workloads whose move could not be supposed, so that nothing shows that they can go without their sidecar.
 	unasked map[mesh.Ref]error
+	// omitted says what differs between the two states and was not compared.
+	omitted []string
 }
 
 // consult raises verdicts until the state in which everybody is in their verdict's mode refuses and admits what today's does.
 // Verdicts are those of the rules, by application workload, and are changed. Ambient workloads do not move; what differs at them,
 // or at one that keeps its sidecar, is due to callers that do, and is kept to be told.
 func consult(m *mesh.Mesh, o Options, verdicts map[mesh.Ref]Verdict) *shown {
-	s := &shown{differ: map[mesh.Ref][]authz.Divergence{}, enforced: map[mesh.Ref][]authz.Divergence{}, plaintext: map[mesh.Ref][]authz.Divergence{},
-		rules: map[mesh.Ref]Verdict{}, guarded: map[mesh.Ref]bool{}, unasked: map[mesh.Ref]error{}}
-	if !decides(m) {
-		return s
-	}
+	s := &shown{raised: map[mesh.Ref][]authz.Divergence{}, differ: map[mesh.Ref][]authz.Divergence{}, enforced: map[mesh.Ref][]authz.Divergence{}, plaintext: map[mesh.Ref][]authz.Divergence{},
+		named: map[mesh.Ref][]authz.Divergence{}, rules: map[mesh.Ref]Verdict{}, guarded: map[mesh.Ref]bool{}, unasked: map[mesh.Ref]error{}}
 	var prover *authz.Prover
 	for round := 0; ; round++ {
 		end, after := s.suppose(m, verdicts)
-		if after == nil {
+		if after == nil || !decides(m) {
 			return s
 		}
 		if prover == nil {
 			before := mesh.AuthzWorld(readied(m))
 			prover = authz.NewProver(&before)
 		}
-		raised := map[mesh.Ref]bool{}
+		clear(s.differ)
 		for _, d := range s.compare(m, prover, o, end, after, verdicts) {
-			ref := destinationOf(&d)
-			if len(s.differ[ref]) < mostDifferences {
+			if ref := destinationOf(&d); len(s.differ[ref]) < mostDifferences {
 				s.differ[ref] = append(s.differ[ref], d)
 			}
-			raised[ref] = true
 		}
-		if !s.raise(m, verdicts, raised, round) {
+		if !s.raise(m, verdicts, round) {
 			for ref := range end.Guards {
 				s.guarded[ref] = true
 			}
@@ -86,47 +87,86 @@ func readied(m *mesh.Mesh) *mesh.Mesh {
 	return mesh.Build(m.Snapshot, mesh.Assume{Ready: m.ReadyWaypoints()})
 }
 
-// suppose makes the state in which everybody with a sidecar is in their verdict's mode. Those that keep it have HBONE by then.
-// The mesh is nil when nobody moves.
+// suppose makes the state in which everybody with a sidecar is in their verdict's mode. Those that keep it listen on HBONE by then.
+// A workload whose move cannot be supposed keeps its sidecar, and says why. The mesh is nil when nobody moves.
 func (s *shown) suppose(m *mesh.Mesh, verdicts map[mesh.Ref]Verdict) (enrol.State, *mesh.Mesh) {
+	for {
+		to := targets(m, verdicts)
+		if to == nil {
+			return enrol.State{}, nil
+		}
+		end, err := enrol.End(m, to, true)
+		var after *mesh.Mesh
+		if err == nil {
+			end.Assume.Ready = append(end.Assume.Ready, m.ReadyWaypoints()...)
+			after, err = end.Build(m)
+		}
+		stays := map[mesh.Ref]error{}
+		for ref, target := range to {
+			switch {
+			case target == enrol.Sidecar:
+			case err == nil:
+				if why := enrol.Arrived(after, ref, mesh.Ambient); why != nil {
+					stays[ref] = why
+				}
+			default:
+				if why := alone(m, ref, target); why != nil {
+					stays[ref] = why
+				}
+			}
+		}
+		if err == nil && len(stays) == 0 {
+			return end, after
+		}
+		if len(stays) == 0 { // each could move, and not all of them together
+			for ref, target := range to {
+				if target != enrol.Sidecar {
+					stays[ref] = err
+				}
+			}
+		}
+		for ref, why := range stays {
+			s.keep(verdicts, ref, why)
+		}
+	}
+}
+
+// targets are where workloads go; nil when none moves.
+func targets(m *mesh.Mesh, verdicts map[mesh.Ref]Verdict) map[mesh.Ref]enrol.Target {
 	to := map[mesh.Ref]enrol.Target{}
 	moves := false
 	for _, w := range m.Workloads {
 		verdict, judged := verdicts[w.Ref]
 		switch {
-		case !judged || w.Mode != mesh.Sidecar || s.unasked[w.Ref] != nil:
-		case verdict == VerdictSidecar:
-			if !w.Proxy.HBONE {
-				to[w.Ref] = enrol.Sidecar
-			}
-		case enrol.Refused(w, mesh.Ambient) == nil:
+		case !judged || w.Mode != mesh.Sidecar:
+		case verdict == VerdictAmbient || verdict == VerdictWaypoint:
 			to[w.Ref], moves = enrol.Target(verdict), true
+		case !w.Proxy.HBONE && w.Template != nil:
+			to[w.Ref] = enrol.Sidecar
 		}
 	}
 	if !moves {
-		return enrol.State{}, nil
+		return nil
 	}
-	end, err := enrol.End(m, to, true)
-	if err != nil {
-		for ref, target := range to {
-			if _, err := enrol.End(m, map[mesh.Ref]enrol.Target{ref: target}, true); err != nil {
-				s.unasked[ref] = err
-				delete(to, ref)
-			}
-		}
-		if end, err = enrol.End(m, to, true); err != nil {
-			return enrol.State{}, nil
-		}
+	return to
+}
+
+// alone says why the move of one workload cannot be supposed, with nobody else's.
+func alone(m *mesh.Mesh, ref mesh.Ref, target enrol.Target) error {
+	end, err := enrol.End(m, map[mesh.Ref]enrol.Target{ref: target}, true)
+	if err == nil {
+		_, err = end.Build(m)
 	}
-	end.Assume.Ready = append(end.Assume.Ready, m.ReadyWaypoints()...)
-	after, err := end.Build(m)
-	if err != nil {
-		for ref := range to {
-			s.unasked[ref] = err
-		}
-		return enrol.State{}, nil
+	return err
+}
+
+// keep lets a workload keep its sidecar because its move could not be supposed.
+func (s *shown) keep(verdicts map[mesh.Ref]Verdict, ref mesh.Ref, why error) {
+	s.unasked[ref] = why
+	if _, done := s.rules[ref]; !done {
+		s.rules[ref] = verdicts[ref]
 	}
-	return end, after
+	verdicts[ref] = VerdictSidecar
 }
 
 // compare lists what the end state decides otherwise and nothing explains.
@@ -136,18 +176,23 @@ func (s *shown) compare(m *mesh.Mesh, prover *authz.Prover, o Options, end enrol
 	parts := prover.Parts(&world, opts, partsPerComparison)
 	results := make([]authz.Result, len(parts))
 	o.each(len(parts), func(i int) { results[i] = parts[i]() })
-	clear(s.enforced)
-	clear(s.plaintext)
+	for _, told := range []map[mesh.Ref][]authz.Divergence{s.enforced, s.plaintext, s.named} {
+		clear(told)
+	}
 	var out []authz.Divergence
-	for _, d := range authz.Merge(opts, results...).Divergences {
+	all := authz.Merge(opts, results...)
+	s.omitted = all.Omitted
+	for _, d := range all.Divergences {
+		ref := destinationOf(&d)
+		moves := verdicts[ref] == VerdictAmbient || verdicts[ref] == VerdictWaypoint
 		switch {
 		case d.Kind == authz.Authenticated || end.Guarded(d):
-		case identitySeen(m, &d) || addressSeen(m, &d):
+		case addressSeen(m, &d):
+		case identitySeen(m, &d):
+			s.named[ref] = append(s.named[ref], d)
 		case writtenForWaypoint(m, &d):
-			ref := destinationOf(&d)
 			s.enforced[ref] = append(s.enforced[ref], d)
-		case inPlaintext(m, &d):
-			ref := destinationOf(&d)
+		case moves && inPlaintext(m, &d) && !forGood(m, &d):
 			s.plaintext[ref] = append(s.plaintext[ref], d)
 		default:
 			out = append(out, d)
@@ -157,16 +202,17 @@ func (s *shown) compare(m *mesh.Mesh, prover *authz.Prover, o Options, end enrol
 }
 
 // raise gives workloads that differ the next costlier mode, and reports whether any could be raised.
-func (s *shown) raise(m *mesh.Mesh, verdicts map[mesh.Ref]Verdict, differ map[mesh.Ref]bool, round int) bool {
+func (s *shown) raise(m *mesh.Mesh, verdicts map[mesh.Ref]Verdict, round int) bool {
 	some := false
 	for _, w := range m.Workloads {
 		verdict := verdicts[w.Ref]
-		if !differ[w.Ref] || w.Mode != mesh.Sidecar || verdict != VerdictAmbient && verdict != VerdictWaypoint {
+		if len(s.differ[w.Ref]) == 0 || w.Mode != mesh.Sidecar || verdict != VerdictAmbient && verdict != VerdictWaypoint {
 			continue
 		}
 		if _, done := s.rules[w.Ref]; !done {
 			s.rules[w.Ref] = verdict
 		}
+		s.raised[w.Ref] = s.differ[w.Ref]
 		verdicts[w.Ref] = VerdictSidecar
 		if verdict == VerdictAmbient && round < gentleRounds {
 			verdicts[w.Ref] = VerdictWaypoint
@@ -214,6 +260,21 @@ func inPlaintext(today *mesh.Mesh, d *authz.Divergence) bool {
 	return d.Kind == authz.Stricter && d.Request.From.Principal != "" && slices.ContainsFunc(today.Policies, func(p *mesh.Policy) bool {
 		return p.Kind == "PeerAuthentication" && p.Namespace+"/"+p.Name == d.After.Policy
 	})
+}
+
+// forGood reports whether somebody makes a call in plaintext who will never do otherwise: what runs its own agent or a gRPC library
+// in place of a proxy can neither become ambient nor send HBONE to pods that it calls by name.
+func forGood(today *mesh.Mesh, d *authz.Divergence) bool {
+	for c := range d.Callers.All() {
+		if c.Workload == nil {
+			continue
+		}
+		w := today.Workload(c.Workload.Kind, c.Workload.Namespace, c.Workload.Name)
+		if w != nil && w.Role == mesh.Application && (w.Has(mesh.ProxylessGRPC) || w.Mode == mesh.Sidecar && enrol.Refused(w, mesh.Ambient) != nil) {
+			return true
+		}
+	}
+	return false
 }
 
 func policyNamed(m *mesh.Mesh, name string) *mesh.Policy {

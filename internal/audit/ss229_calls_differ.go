@@ -13,7 +13,7 @@ var callsDiffer = Rule{
 	Title:    "Calls would be decided otherwise in the mode that the rules alone ask for",
 	Severity: Warning,
 	Requires: VerdictSidecar,
-	Inputs:   Inputs{Facts: []Fact{FactModel, FactMode}},
+	Inputs:   Inputs{Facts: []Fact{FactModel}},
 	References: []string{
 		"https://istio.io/latest/docs/ambient/usage/l4-policy/", "istio/istio pilot/pkg/serviceregistry/ambient/authorization.go", "istio/ztunnel src/rbac.rs",
 	},
@@ -22,17 +22,14 @@ var callsDiffer = Rule{
 		"refused, is given the next costlier mode until nothing differs. Where the destination does not move, its callers' new mode is the reason.",
 	Remedy: "Change the policy that decides, so that it decides alike in both states; `sidestep authz diff` shows whether it does.",
 	Consequence: func(v *View, verdict Verdict) []Finding {
-		differ := v.Differ()
-		if len(differ) == 0 {
-			return nil
+		var out []Finding
+		if raised := v.Raised(); len(raised) > 0 {
+			out = append(out, Finding{Requires: verdict, Message: differenceText(&raised[0]), Evidence: differenceEvidence(v, raised)})
 		}
-		d := differ[len(differ)-1] // the last comparison is the one that the verdict rests on
-		f := Finding{Requires: verdict, Message: differenceText(&d), Evidence: differenceEvidence(v, differ)}
-		if v.Mode() == mesh.Ambient || v.RulesVerdict(verdict) == verdict {
-			f.Requires = VerdictNone
-			f.Message += " The workload itself does not move: its callers do."
+		if differ := v.Differ(); len(differ) > 0 {
+			out = append(out, Finding{Requires: VerdictNone, Message: differenceText(&differ[0]) + " The workload itself does not move: its callers do.", Evidence: differenceEvidence(v, differ)})
 		}
-		return []Finding{f}
+		return out
 	},
 }
 

@@ -211,8 +211,17 @@ func (v *View) Unknown() []snapshot.Kind {
 	return v.w.Unknown
 }
 
-// Differ are calls to the workload that are decided otherwise once everybody is in their verdict's mode, or would be if this
-// workload had a cheaper one.
+// Raised are calls to the workload that would be decided otherwise if it had a cheaper mode than its verdict.
+func (v *View) Raised() []authz.Divergence {
+	v.touch(FactModel)
+	if v.index.shown == nil {
+		return nil
+	}
+	return v.index.shown.raised[v.w.Ref]
+}
+
+// Differ are calls to the workload that are decided otherwise once everybody is in their verdict's mode, because their callers
+// move: it does not.
 func (v *View) Differ() []authz.Divergence {
 	v.touch(FactModel)
 	if v.index.shown == nil {
@@ -230,6 +239,15 @@ func (v *View) RulesVerdict(verdict Verdict) Verdict {
 		}
 	}
 	return verdict
+}
+
+// Unasked is why the workload's move could not be supposed, nil where it could.
+func (v *View) Unasked() error {
+	v.touch(FactModel)
+	if v.index.shown == nil {
+		return nil
+	}
+	return v.index.shown.unasked[v.w.Ref]
 }
 
 // MeshView is what a rule sees of the mesh as a whole.
@@ -266,6 +284,15 @@ func (m *MeshView) CallersBeside(namespace string) int {
 		}
 	}
 	return n
+}
+
+// Omitted says what the comparison of the verdicts' state with today's left out.
+func (m *MeshView) Omitted() []string {
+	m.touch(FactModel)
+	if m.index.shown == nil {
+		return nil
+	}
+	return m.index.shown.omitted
 }
 
 // Services are all Services and ServiceEntries.

@@ -22,7 +22,7 @@ type drafts struct {
 // End returns the state in which every workload that to names is in its target: restarted from a labelled template, and behind
 // a waypoint with a binding and a copy of every policy for each of its Services where the target asks for one. Workloads that
 // to does not name stay as they are. A workload in its mode already is not restarted, but one that is to keep its sidecar
-// is, where restart says so: it then has HBONE if the mesh gives it to new sidecars.
+// is, where restart says so: it then listens on HBONE.
 //
 // A waypoint's workload is closed to whatever passes its waypoint by, by a DENY of all but the waypoint's identity (State.Guards):
 // else its policies would not hold for calls to pod addresses, of sidecars and from outside the mesh.
@@ -60,7 +60,7 @@ func (d *drafts) draft(o snapshot.Object) {
 func (d *drafts) move(w *mesh.Workload, to Target, restart bool) error {
 	if w.Mode == to.Mode() {
 		if restart && w.Mode == object.Sidecar && w.AfterRestart == object.Sidecar {
-			d.state.Change.Restart = append(d.state.Change.Restart, w.Ref)
+			return d.listen(w)
 		}
 		return nil
 	}
@@ -68,7 +68,7 @@ func (d *drafts) move(w *mesh.Workload, to Target, restart bool) error {
 		return err
 	}
 	if w.AfterRestart != to.Mode() {
-		objects, err := relabel(d.m, w, labelsFor(to.Mode()))
+		objects, err := edited(d.m, w, labelsFor(to.Mode()), nil)
 		if err != nil {
 			return err
 		}
@@ -77,6 +77,23 @@ func (d *drafts) move(w *mesh.Workload, to Target, restart bool) error {
 		}
 	}
 	d.state.Change.Restart = append(d.state.Change.Restart, w.Ref)
+	return nil
+}
+
+// listen restarts a sidecar so that it listens on HBONE.
+func (d *drafts) listen(w *mesh.Workload) error {
+	d.state.Change.Restart = append(d.state.Change.Restart, w.Ref)
+	config, changed, ok := Listening(w.Template.Annotations)
+	if !changed || !ok {
+		return nil
+	}
+	objects, err := edited(d.m, w, nil, map[string]string{mesh.AnnotationProxyConfig: config})
+	if err != nil {
+		return err
+	}
+	for _, o := range objects {
+		d.draft(o)
+	}
 	return nil
 }
 

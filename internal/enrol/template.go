@@ -11,6 +11,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
 )
 
 // Impossible is why a workload cannot go into a mode.
@@ -73,14 +74,42 @@ func labelsFor(mode object.Mode) map[string]string {
 	return map[string]string{mesh.LabelInject: "false", mesh.LabelDataplaneMode: mesh.ModeNone}
 }
 
-// relabel returns copies of the objects that make a workload's pods, with labels set in their template. A workload whose owner
-// the snapshot lacks is known by its pods alone: they stand for the template.
-func relabel(m *mesh.Mesh, w *mesh.Workload, labels map[string]string) ([]snapshot.Object, error) {
+// Listening returns what annotation proxy.istio.io/config of a pod template has to be for injection to give a sidecar that listens
+// on HBONE, and whether that differs from what it is; ok is false where what it is cannot be read.
+func Listening(annotations map[string]string) (config string, changed, ok bool) {
+	settings := map[string]any{}
+	if old, there := annotations[mesh.AnnotationProxyConfig]; there {
+		if err := yaml.Unmarshal([]byte(old), &settings); err != nil || settings == nil {
+			return "", false, false
+		}
+	}
+	metadata, ok := settings["proxyMetadata"].(map[string]any)
+	if !ok && settings["proxyMetadata"] != nil {
+		return "", false, false
+	}
+	if metadata == nil {
+		metadata = map[string]any{}
+	}
+	if metadata[envEnableHBONE] == "true" {
+		return annotations[mesh.AnnotationProxyConfig], false, true
+	}
+	metadata[envEnableHBONE] = "true"
+	settings["proxyMetadata"] = metadata
+	out, err := yaml.Marshal(settings)
+	return string(out), true, err == nil
+}
+
+// envEnableHBONE makes a sidecar listen on HBONE; without it ztunnel calls its pod in plaintext.
+const envEnableHBONE = "ISTIO_META_ENABLE_HBONE"
+
+// edited returns copies of the objects that make a workload's pods, with labels and annotations set in their template. A workload
+// whose owner the snapshot lacks is known by its pods alone: they stand for the template.
+func edited(m *mesh.Mesh, w *mesh.Workload, labels, annotations map[string]string) ([]snapshot.Object, error) {
 	if _, live := w.Object.(*snapshot.Pod); live || w.Kind == "Pod" {
 		pods := make([]snapshot.Object, 0, len(w.Pods))
 		for _, p := range w.Pods {
 			c := *p
-			c.Labels = set(p.Labels, labels)
+			c.Labels, c.Annotations = set(p.Labels, labels), set(p.Annotations, annotations)
 			pods = append(pods, &c)
 		}
 		return pods, nil
@@ -98,7 +127,7 @@ func relabel(m *mesh.Mesh, w *mesh.Workload, labels map[string]string) ([]snapsh
 	if t == nil {
 		return nil, fmt.Errorf("%s has no pod template that could be labelled", w.Ref)
 	}
-	t.Labels = set(t.Labels, labels)
+	t.Labels, t.Annotations = set(t.Labels, labels), set(t.Annotations, annotations)
 	return []snapshot.Object{o}, nil
 }
 
@@ -117,7 +146,11 @@ func templateOf(o snapshot.Object) *corev1.PodTemplateSpec {
 		return &o.Spec.Template
 	case *batchv1.CronJob:
 		return &o.Spec.JobTemplate.Spec.Template
+	case *corev1.ReplicationController:
+		return o.Spec.Template
 	case *partial.Rollout:
+		return &o.Spec.Template
+	case *partial.PodMaker:
 		return &o.Spec.Template
 	}
 	return nil
@@ -125,6 +158,9 @@ func templateOf(o snapshot.Object) *corev1.PodTemplateSpec {
 
 // set returns a map with keys set, those without value taken away.
 func set(m, keys map[string]string) map[string]string {
+	if len(keys) == 0 {
+		return m
+	}
 	out := maps.Clone(m)
 	if out == nil {
 		out = map[string]string{}

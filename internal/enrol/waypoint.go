@@ -60,11 +60,11 @@ func (d *drafts) bindPods(w *mesh.Workload) object.Ref {
 	}
 	gateway := d.gateway(w.Namespace, w.Name+"-waypoint", "all")
 	// The label goes where the mode's labels went.
-	edited := *w
+	latest := *w
 	if o := d.put[d.templateRef(w)]; o != nil {
-		edited.Object = o
+		latest.Object = o
 	}
-	if objects, err := relabel(d.m, &edited, map[string]string{mesh.LabelUseWaypoint: gateway.Name}); err == nil {
+	if objects, err := edited(d.m, &latest, map[string]string{mesh.LabelUseWaypoint: gateway.Name}, nil); err == nil {
 		for _, o := range objects {
 			if w.Kind == "Pod" {
 				if have, ok := d.put[w.Ref].(*snapshot.Pod); ok {

@@ -2,16 +2,12 @@ package plan
 
 import (
 	"github.com/sidestep-mesh/sidestep/internal/authz"
+	"github.com/sidestep-mesh/sidestep/internal/enrol"
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
-	"sigs.k8s.io/yaml"
 )
 
-const (
-	// envEnableHBONE makes a sidecar listen on HBONE; without it ztunnel calls its pod in plaintext.
-	envEnableHBONE = "ISTIO_META_ENABLE_HBONE"
-	// annotationRestarted makes new pods where their template would not change otherwise.
-	annotationRestarted = "sidestep.dev/restarted-for"
-)
+// annotationRestarted makes new pods where their template would not change otherwise.
+const annotationRestarted = "sidestep.dev/restarted-for"
 
 // learnHBONE sees to it that a sidecar that is refused ambient callers, since they arrive in plaintext, listens on HBONE. It
 // reports whether that is something new.
@@ -35,27 +31,12 @@ func (b *search) learnHBONE(d *authz.Divergence, at int) bool {
 // hboneAnnotations are annotations of a pod template with which injection gives a sidecar that listens on HBONE; nil where the
 // present ones cannot be read.
 func hboneAnnotations(w *mesh.Workload) map[string]*string {
-	config := map[string]any{}
-	if old, ok := w.Template.Annotations[mesh.AnnotationProxyConfig]; ok {
-		if err := yaml.Unmarshal([]byte(old), &config); err != nil || config == nil {
-			return nil
-		}
-	}
-	metadata, ok := config["proxyMetadata"].(map[string]any)
-	if !ok && config["proxyMetadata"] != nil {
+	switch config, changed, ok := enrol.Listening(w.Template.Annotations); {
+	case !ok:
 		return nil
-	}
-	if metadata == nil {
-		metadata = map[string]any{}
-	}
-	if metadata[envEnableHBONE] == "true" { // it only has to be made anew
+	case !changed: // it only has to be made anew
 		return map[string]*string{annotationRestarted: text("hbone")}
+	default:
+		return map[string]*string{mesh.AnnotationProxyConfig: text(config)}
 	}
-	metadata[envEnableHBONE] = "true"
-	config["proxyMetadata"] = metadata
-	out, err := yaml.Marshal(config)
-	if err != nil {
-		return nil
-	}
-	return map[string]*string{mesh.AnnotationProxyConfig: text(string(out))}
 }
