@@ -93,7 +93,7 @@ func newCallers(before, after *model, same *correspondence, opts Options) *calle
 		add(counterpart{w, w})
 	}
 	if !opts.OnlyWorkloads {
-		c.addNamed(before, after, byNamespace, mostCommon(count))
+		c.addNamed(before, after, byNamespace, usualWays(count, opts.EveryWay))
 	}
 	c.choose(opts.Callers)
 	for p := range c.lists {
@@ -106,6 +106,21 @@ func newCallers(before, after *model, same *correspondence, opts Options) *calle
 // calls reports whether a workload makes calls that policies are asked about.
 func calls(w *Workload) bool {
 	return w.Role != RoleWaypoint && w.Role != RoleOther && w.Role != RoleExternal
+}
+
+// usualWays are those in which identities call whose namespaces have no workloads: the most common one, or all.
+func usualWays(count map[callerPair]int, every bool) map[callerPair]bool {
+	if !every {
+		if common := mostCommon(count); common != (callerPair{}) {
+			return map[callerPair]bool{common: true}
+		}
+		return nil // nobody is in the mesh
+	}
+	out := map[callerPair]bool{}
+	for p := range count {
+		out[p] = true
+	}
+	return out
 }
 
 func mostCommon(count map[callerPair]int) callerPair {
@@ -204,7 +219,7 @@ func (l *callerList) caller(x *caller, by *Pods) Caller {
 
 // addNamed adds an example of every identity that policies of either world name, and
 // one that none names.
-func (c *callers) addNamed(before, after *model, byNamespace map[string]map[callerPair]bool, common callerPair) {
+func (c *callers) addNamed(before, after *model, byNamespace map[string]map[callerPair]bool, elsewhere map[callerPair]bool) {
 	examples := map[string]bool{exampleTD + "/ns/" + exampleName + "/sa/" + exampleName: true}
 	for ns := range byNamespace {
 		examples[exampleTD+"/ns/"+ns+"/sa/"+exampleName] = true
@@ -227,10 +242,7 @@ func (c *callers) addNamed(before, after *model, byNamespace map[string]map[call
 		}
 		pairs := byNamespace[ids[1].ns]
 		if len(pairs) == 0 {
-			if common == (callerPair{}) {
-				continue // nobody is in the mesh
-			}
-			pairs = map[callerPair]bool{common: true}
+			pairs = elsewhere
 		}
 		for p := range pairs {
 			c.add(p, ids, nil)

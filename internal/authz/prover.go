@@ -21,6 +21,9 @@ type Options struct {
 	Callers func(Caller) bool
 	// OnlyDeclaredPorts leaves out calls by pod IP to ports that neither the pods nor a Service declare.
 	OnlyDeclaredPorts bool
+	// EveryWay lets identities whose namespaces have no workloads call in every way that somebody calls in, not in the most
+	// common one alone: what holds then holds however many go which way.
+	EveryWay bool
 	// From says for pods of the second world which pods of the first they took the place of, where neither
 	// their names nor those of their workloads say so: a workload under another name.
 	From map[Pods]Pods

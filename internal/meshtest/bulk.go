@@ -13,6 +13,8 @@ type Bulk struct {
 	Policies       int
 	// Bare leaves out that pods have owners, so that each is a workload of its own.
 	Bare bool
+	// Deployments writes the Deployment of each workload as well, whose template a plan can change.
+	Deployments bool
 }
 
 // Peer is the mesh that Sidestep and istioctl analyze are compared on: 4,000 services, 20,000 injected pods and
@@ -36,6 +38,9 @@ func (b Bulk) Write(w io.Writer) error {
 	}
 	for i := range b.Services {
 		fmt.Fprintf(out, bulkService, i, namespaceOf(i), i, i)
+		if b.Deployments {
+			fmt.Fprintf(out, bulkDeployment, i, namespaceOf(i), b.PodsPerService, i, i, i, i%7)
+		}
 		for p := range b.PodsPerService {
 			owner := ""
 			if !b.Bare {
@@ -78,6 +83,30 @@ spec:
   - name: http
     port: 80
     targetPort: 8080
+---
+`
+
+const bulkDeployment = `apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: app-%d
+  namespace: %s
+spec:
+  replicas: %d
+  selector:
+    matchLabels:
+      app: app-%d
+  template:
+    metadata:
+      labels:
+        app: app-%d
+    spec:
+      serviceAccountName: app-%d
+      containers:
+      - name: app
+        image: registry.example/app:%d
+        ports:
+        - containerPort: 8080
 ---
 `
 

@@ -106,26 +106,35 @@ func stepID(kind StepKind, r mesh.Ref) string {
 }
 
 // preparation gives the waves before the first pod moves. Nothing of the first has an effect on a call until the last is there,
-// and that has none on callers with sidecars. Where calls go through a waypoint already, what it forwards is let in only after
-// it enforces the copies.
+// and that has none on callers with sidecars. Where calls go through a waypoint already, the copies come before all that changes what
+// arrives behind it.
 func (w *stepWriter) preparation() []Wave {
+	open := Wave{Name: "open", Purpose: "waypoints that are in use let pass what they let pass today, while they get their policies one by one"}
 	prepare := Wave{Name: "prepare", Purpose: "objects that change no call yet"}
-	admit := Wave{Name: "admit", Purpose: "what waypoints forward is let in, now that those that are in use enforce the copies"}
+	admit := Wave{Name: "admit", Purpose: "calls that go through a waypoint already, now that it enforces the copies"}
 	bind := Wave{Name: "bind", Purpose: "Services get their waypoints; callers with sidecars go on as before"}
 	inUse := w.boundAtStart()
+	for _, e := range w.prep.opens {
+		open.Steps = append(open.Steps, w.step(KindCopy, e, "the first ALLOW at a waypoint refuses what only the next one admits: until all are there, this one admits it",
+			Gate{Check: GateAccepted, Object: e.Object, Expect: "WaypointAccepted is True, and every waypoint proxy has it"}))
+	}
 	for _, g := range w.prep.groups() {
 		wave := &prepare
 		switch {
 		case g.kind == KindBind:
 			wave = &bind
-		case inUse && (g.kind == KindAdmit || g.kind == KindExempt):
+		case inUse && (g.kind == KindRestart || g.kind == KindAdmit || g.kind == KindExempt):
 			wave = &admit
 		}
 		for _, e := range g.edits {
 			wave.Steps = append(wave.Steps, w.prepareStep(g.kind, e))
 		}
 	}
-	return slices.DeleteFunc([]Wave{prepare, admit, bind}, func(x Wave) bool { return len(x.Steps) == 0 })
+	shut := Wave{Name: "shut", Purpose: "waypoints that are in use enforce all of their policies from now on"}
+	for _, e := range w.prep.opens {
+		shut.Steps = append(shut.Steps, w.step(KindRetire, Edit{Verb: Delete, Object: e.Object}, "every copy is there"))
+	}
+	return slices.DeleteFunc([]Wave{open, prepare, shut, admit, bind}, func(x Wave) bool { return len(x.Steps) == 0 })
 }
 
 // boundAtStart reports whether calls to somebody who moves may go through a waypoint before anything is bound.

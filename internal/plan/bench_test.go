@@ -2,6 +2,7 @@ package plan
 
 import (
 	"bytes"
+	"fmt"
 	"runtime"
 	"sync"
 	"testing"
@@ -94,16 +95,30 @@ func BenchmarkPlanSample(b *testing.B) {
 	}
 }
 
-func BenchmarkPlan4000(b *testing.B) {
-	var text bytes.Buffer
-	if err := meshtest.Peer().Write(&text); err != nil {
-		b.Fatal(err)
-	}
-	s := manifest.Load(manifest.Stream("mesh.yaml", &text))
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := Build(s, Options{Each: sideBySide}); err != nil {
-			b.Fatal(err)
-		}
+// BenchmarkPlan plans meshes of that many Services, each with a Deployment of five pods and every second with a policy: all prefixes are
+// proved. No calls are known, which asks for the most needs.
+func BenchmarkPlan(b *testing.B) {
+	for _, services := range []int{400, 1000, 4000} {
+		b.Run(fmt.Sprintf("services=%d", services), func(b *testing.B) {
+			var text bytes.Buffer
+			if err := (meshtest.Bulk{Services: services, PodsPerService: 5, Policies: services / 2, Deployments: true}).Write(&text); err != nil {
+				b.Fatal(err)
+			}
+			s := manifest.Load(manifest.Stream("mesh.yaml", &text))
+			b.ReportAllocs()
+			for b.Loop() {
+				p, err := Build(s, Options{Each: sideBySide})
+				if err != nil {
+					b.Fatal(err)
+				}
+				moves := 0
+				for _, step := range p.Steps() {
+					if step.Kind == KindMove {
+						moves++
+					}
+				}
+				b.ReportMetric(float64(moves), "moves")
+			}
+		})
 	}
 }

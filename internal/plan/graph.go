@@ -14,9 +14,14 @@ func (g *precedence) add(first, then int) {
 	g.after[first] = append(g.after[first], int32(then))
 }
 
-// remove takes an edge away.
-func (g *precedence) remove(first, then int) {
+// has reports whether one comes before the other.
+func (g *precedence) has(first, then int) bool { return slices.Contains(g.after[first], int32(then)) }
+
+// remove takes an edge away, and reports whether there was one.
+func (g *precedence) remove(first, then int) bool {
+	had := len(g.after[first])
 	g.after[first] = slices.DeleteFunc(g.after[first], func(t int32) bool { return int(t) == then })
+	return len(g.after[first]) < had
 }
 
 // tidy sorts edges and drops doubles, so that results do not depend on the order of additions.

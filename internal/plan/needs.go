@@ -398,7 +398,11 @@ func (o *order) stuck() []bool {
 	}
 	for _, set := range o.cyclesLeft() {
 		for _, i := range set {
-			o.pinned[i] = append(o.pinned[i], pin{by: set, code: cycleCode(set), need: o.linkFrom(i, set)})
+			code := cycleCode(set)
+			if len(o.waitsIn(i, set)) == 0 {
+				code = CodeWeaker // to give up its calls would not do
+			}
+			o.pinned[i] = append(o.pinned[i], pin{by: set, code: code, need: o.linkFrom(i, set)})
 		}
 		roots = append(roots, set...)
 	}
@@ -433,18 +437,19 @@ func cycleCode(set []int) string {
 	return CodeCycle
 }
 
-// cyclesLeft are the cycles that remain when members whose calls a person gives up wait for no other member.
+// cyclesLeft are the cycles that remain when members whose calls a person gives up wait for no other member. What security itself
+// needs nobody gives up.
 func (o *order) cyclesLeft() [][]int {
 	for {
 		cycles, cut := o.graph.cycles(), false
 		for _, set := range cycles {
 			for _, i := range set {
-				if !o.accepts(i, cycleCode(set)) {
+				waits := o.waitsIn(i, set)
+				if len(waits) == 0 || !o.accepts(i, cycleCode(set)) {
 					continue
 				}
-				cut = true
-				for _, other := range set {
-					o.graph.remove(other, i)
+				for _, other := range waits {
+					cut = o.graph.remove(other, i) || cut
 				}
 			}
 		}
@@ -452,6 +457,17 @@ func (o *order) cyclesLeft() [][]int {
 			return cycles
 		}
 	}
+}
+
+// waitsIn are those of a set for which a member waits only lest calls are refused.
+func (o *order) waitsIn(i int, set []int) []int {
+	var out []int
+	for _, other := range set {
+		if _, always := o.before[[2]int{other, i}]; !always && o.graph.has(other, i) {
+			out = append(out, other)
+		}
+	}
+	return out
 }
 
 // linkFrom is the need of a workload on one of a set.

@@ -24,8 +24,9 @@ type search struct {
 	// before are orders that security itself needs: [0] before [1], whoever calls.
 	before map[[2]int]finding
 	prep   *preparation
-	// mixed is the comparison with the state in which all are under way.
-	mixed authz.Result
+	// mixed is the comparison with the state in which all are under way, mixedWorld that state.
+	mixed      authz.Result
+	mixedWorld authz.World
 	// retire are the policies that go in the end, retired the comparison with the state in which they are gone.
 	retire  []*mesh.Policy
 	retired authz.Result
@@ -55,8 +56,8 @@ func newSearch(p *states, y *synthesis, who *callers) *search {
 // mostRounds bounds the search. Every round but the last asks for one more thing somewhere, and each workload has few to ask for.
 const mostRounds = 12
 
-// settle repeats preparation and comparison until nothing is weaker and nothing more can be prepared; whoever stays weaker keeps
-// the sidecar.
+// settle repeats preparation and comparison until nothing is weaker at the ports that are declared and nothing more can be prepared;
+// whoever stays weaker keeps the sidecar. The other ports are looked at once the order stands; see verify.
 func (b *search) settle() error {
 	for range mostRounds {
 		b.prep = b.y.prepare()
@@ -64,13 +65,9 @@ func (b *search) settle() error {
 		if err != nil {
 			return err
 		}
-		world := b.world(m)
-		result := b.compareWorld(&world, declared)
-		if b.learn(result) {
-			continue
-		}
-		if !b.closeAll(b.compareWorld(&world, everyPort)) {
-			b.mixed = result
+		b.mixedWorld = b.world(m)
+		b.mixed = b.compareWorld(&b.mixedWorld, declared)
+		if !b.learn(b.mixed) {
 			return nil
 		}
 	}
@@ -114,16 +111,16 @@ func (b *search) learn(r authz.Result) bool {
 	return changed
 }
 
-// closeAll sees to it that nothing is weaker, and reports whether that took anything.
+// closeAll sees to it that nothing is weaker, and reports whether that took anything, or asks for another order.
 func (b *search) closeAll(r authz.Result) bool {
-	changed := false
+	changed, before := false, len(b.before)
 	b.fresh = map[*mover]bool{}
 	for i := range r.Divergences {
 		if d := &r.Divergences[i]; d.Kind == authz.Weaker {
 			changed = b.close(d) || changed
 		}
 	}
-	return changed
+	return changed || len(b.before) > before
 }
 
 // close sees to it that what is weaker is not.

@@ -150,8 +150,8 @@ func (p *states) restarted(q supposed, r mesh.Ref) ([]mesh.PodSet, error) {
 // declared leaves out calls to ports that nothing declares: an order of moves is for calls that exist, and no need and no
 // exception knows such a port. everyPort is for what must not be weaker, at any port.
 var (
-	declared  = authz.Options{PerScenario: 1, OnlyDeclaredPorts: true}
-	everyPort = authz.Options{PerScenario: 1}
+	declared  = authz.Options{PerScenario: 1, EveryWay: true, OnlyDeclaredPorts: true}
+	everyPort = authz.Options{PerScenario: 1, EveryWay: true}
 )
 
 // compare compares a state with the start.

@@ -7,6 +7,7 @@ import (
 	"github.com/sidestep-mesh/sidestep/internal/audit"
 	"github.com/sidestep-mesh/sidestep/internal/authz"
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
+	securityv1beta1 "istio.io/api/security/v1beta1"
 	typev1beta1 "istio.io/api/type/v1beta1"
 	securityv1 "istio.io/client-go/pkg/apis/security/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -215,6 +216,8 @@ func (y *synthesis) principals(v *mover) []string {
 // preparation is what has to be there before the first pod moves, in the order in which it is written.
 type preparation struct {
 	restarts, gateways, copies, admits, guards, closes, exempts, binds []Edit
+	// opens are there while copies are written; see open.
+	opens []Edit
 	// copied names the policies that a waypoint enforces for some Service.
 	copied map[mesh.Ref]bool
 }
@@ -284,6 +287,7 @@ func (y *synthesis) prepare() *preparation {
 			p.copied[pol.Ref] = true
 		}
 	}
+	p.opens = y.open(policies, byPolicy)
 	y.exemptions(p)
 	for _, r := range sortedRefs(usedGateways) {
 		if g := y.waypoints[r]; g != nil && g.create {
@@ -292,6 +296,39 @@ func (y *synthesis) prepare() *preparation {
 	}
 	y.bindings(p, usedServices)
 	return p
+}
+
+// open makes an ALLOW of everything for each Service whose calls go through its waypoint already, while that enforces no ALLOW, and which
+// gets several: with the first of them there and the second not yet, calls that only the second admits would be refused. It is
+// removed when all are there, so that at no time more passes than the waypoint lets pass today.
+func (y *synthesis) open(policies []*mesh.Policy, services map[mesh.Ref][]*mesh.Service) []Edit {
+	allows := map[mesh.Ref]map[mesh.Ref]bool{}
+	for _, pol := range policies {
+		if pol.Action != actionAllow || pol.DryRun {
+			continue
+		}
+		for _, s := range services[pol.Ref] {
+			if !s.Waypoint.Bound || slices.ContainsFunc(s.Policies, func(at *mesh.Policy) bool { return at.Action == actionAllow && !at.DryRun }) {
+				continue
+			}
+			if allows[s.Ref] == nil {
+				allows[s.Ref] = map[mesh.Ref]bool{}
+			}
+			allows[s.Ref][pol.Ref] = true
+		}
+	}
+	var out []Edit
+	for _, s := range sortedRefs(allows) {
+		if len(allows[s]) < 2 {
+			continue
+		}
+		r := y.names.name(groupSecurity, kindPolicy, s.Namespace, s.Name+"-waypoint-meanwhile")
+		o := &securityv1.AuthorizationPolicy{ObjectMeta: meta(r)}
+		o.Spec.TargetRefs = []*typev1beta1.PolicyTargetReference{target("", kindService, s.Name)}
+		o.Spec.Rules = []*securityv1beta1.Rule{{}}
+		out = append(out, Edit{Verb: Create, Object: r, Put: o})
+	}
+	return out
 }
 
 // copyable reports whether a waypoint reads policies of the kind.
