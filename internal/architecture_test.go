@@ -46,7 +46,7 @@ var mayImport = map[string][]string{
 	"route":      {},
 	"replay":     {"authz"},
 	"doctor":     {"audit", "mesh", "metric", "snapshot"},
-	"generate":   {"audit", "doctor", "metric"},
+	"generate":   {"audit", "doctor", "mesh", "metric", "snapshot"},
 	"metric":     {},
 	"roi":        {},
 	"mesh":       {"snapshot", "authz", "route"},

@@ -1,17 +1,22 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 
+	"github.com/sidestep-mesh/sidestep/internal/audit"
 	"github.com/sidestep-mesh/sidestep/internal/generate"
+	"github.com/sidestep-mesh/sidestep/internal/mesh"
 	"github.com/spf13/cobra"
 )
 
 func newGenerateCommand(env *Env) *cobra.Command {
-	c := &cobra.Command{Use: "generate", Short: "Write files for other programs: recording rules and alerts"}
-	c.AddCommand(newGenerateAlertsCommand(env))
+	c := &cobra.Command{Use: "generate", Short: "Write files for other programs: alerts and dashboards"}
+	c.AddCommand(newGenerateAlertsCommand(env), newGenerateDashboardsCommand(env))
 	return c
 }
 
@@ -50,4 +55,67 @@ that looks at the same thing; docs/checks.md is its runbook.`,
 	c.Flags().StringArrayVar(&labels, "label", nil, "label `NAME=VALUE` of the PrometheusRule, for the operator's selector; repeatable")
 	outputFlag(c, &output, "plain", "prometheusrule")
 	return c
+}
+
+func newGenerateDashboardsCommand(env *Env) *cobra.Command {
+	var in inputFlags
+	var output, out, namespace string
+	c := &cobra.Command{
+		Use:   "dashboards",
+		Short: "Write Grafana dashboards: the migration, waypoints, mTLS and policy, ztunnel",
+		Long: `Writes dashboards for Grafana 10.4 and later: files to import with --out, or ConfigMaps that the
+Grafana chart's sidecar loads. With -f the goal of the move, as audit sees it there, is drawn beside
+where it stands.`,
+		Example: `  sidestep generate dashboards --out dashboards/ -f mesh.snapshot
+  sidestep generate dashboards -o configmap -n monitoring | kubectl apply -f -`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := checkFormat(output, "json", "configmap"); err != nil {
+				return err
+			}
+			if output == "json" && out == "" {
+				return errors.New("dashboards are several files: say where with --out DIR, or write ConfigMaps with -o configmap")
+			}
+			var goal *generate.Goal
+			if len(in.files) > 0 {
+				snap, err := in.load(c.Context(), env)
+				if err != nil {
+					return err
+				}
+				goal = generate.GoalOf(audit.Run(mesh.Build(snap, mesh.Assume{}), everyCore(audit.Options{})))
+			}
+			list := generate.Dashboards(goal)
+			if output == "configmap" {
+				text, err := generate.ConfigMaps(list, namespace)
+				if err != nil {
+					return err
+				}
+				_, err = io.WriteString(env.Stdout, text)
+				return err
+			}
+			return writeDashboards(env, out, list)
+		},
+	}
+	c.Flags().StringArrayVarP(&in.files, "filename", "f", nil, "draw the goal of the mesh in this `FILE`, folder, snapshot archive or - for standard input; repeatable")
+	c.Flags().StringVar(&out, "out", "", "write one file a dashboard into this `DIR`")
+	c.Flags().StringVarP(&namespace, "namespace", "n", "", "`NAMESPACE` of the ConfigMaps")
+	outputFlag(c, &output, "json", "configmap")
+	return c
+}
+
+func writeDashboards(env *Env, dir string, list []generate.Dashboard) error {
+	if err := os.MkdirAll(env.Path(dir), 0o755); err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	for _, d := range list {
+		text, err := d.JSON()
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(env.Path(dir), d.UID+".json"), text, 0o644); err != nil { //nolint:gosec // dashboards are for everybody
+			return fmt.Errorf("--out: %w", err)
+		}
+	}
+	fmt.Fprintf(env.Stderr, "wrote %d dashboards\n", len(list))
+	return nil
 }

@@ -73,3 +73,11 @@ var podRole = Metric{
 		return oneLine(`(` + all + `)` + and + running)
 	},
 }
+
+// SidecarPods is an expression with one series, value 1, for each running pod that has a sidecar: what pod_role calls sidecar-classic and
+// sidecar-native, without the roles of the others.
+func SidecarPods() string {
+	const unless = ` unless on (namespace, pod) `
+	classic := `(group by (namespace, pod) ` + manyContainers + ` and on (namespace, pod) ` + hasProxy + unless + ztunnelPod + unless + waypointPod + unless + gatewayLabel + `)`
+	return oneLine(`(` + native + ` or on (namespace, pod) ` + classic + `) and on (namespace, pod) ` + running)
+}

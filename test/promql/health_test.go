@@ -54,8 +54,11 @@ func between(v float64, from, to int, otherwise func(int) float64) func(int) flo
 
 // script writes the series as promqltest reads them.
 func (h *hybrid) script(minutes int) string {
+	return "load 1m\n" + h.lines(minutes)
+}
+
+func (h *hybrid) lines(minutes int) string {
 	var b strings.Builder
-	b.WriteString("load 1m\n")
 	for _, s := range h.sources {
 		fmt.Fprintf(&b, "  %s{%s}", s.name, s.labels)
 		sum := 0.0
