@@ -12,8 +12,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/sidestep-mesh/sidestep/internal/livetest"
+	"github.com/sidestep-mesh/sidestep/internal/meshtest"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,6 +30,8 @@ var update = flag.Bool("update", false, "write the expected output in scripts an
 //	sidestep ARGS...          must exit 0 (or, with !, anything else)
 //	exits CODE sidestep ARGS  must exit with CODE
 //	... <FILE                 as the last argument gives standard input
+//	mesh-server OUT FILE      starts a small API server with the mesh of a file (see livetest), and writes a kubeconfig for it
+//	edit-as MANAGER KIND NS/NAME KEY VALUE   sets a label of a pod template there, or of a Service, as somebody else
 //	api-that-answers CODE OUT starts an API server that refuses everything, and writes a kubeconfig for it
 //
 // The clock stands still.
@@ -42,6 +48,8 @@ func TestScript(t *testing.T) {
 			"sidestep":         program("sidestep"),
 			"kubectl-sidestep": program("kubectl-sidestep"),
 			"api-that-answers": apiThatAnswers,
+			"mesh-server":      meshServer,
+			"edit-as":          editAs,
 			"exits": func(ts *testscript.TestScript, neg bool, args []string) {
 				if neg || len(args) < 2 {
 					ts.Fatalf("usage: exits CODE PROGRAM ARGS...")
@@ -72,11 +80,69 @@ func apiThatAnswers(ts *testscript.TestScript, neg bool, args []string) {
 		})
 	}))
 	ts.Defer(server.Close)
+	writeKubeconfig(ts, args[1], server.URL)
+}
+
+func writeKubeconfig(ts *testscript.TestScript, name, url string) {
 	text := fmt.Sprintf(`{"apiVersion":"v1","kind":"Config","current-context":"test",
 "clusters":[{"name":"test","cluster":{"server":%q}}],
 "contexts":[{"name":"test","context":{"cluster":"test","user":"test"}}],
-"users":[{"name":"test","user":{"token":"expired"}}]}`, server.URL)
-	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o600))
+"users":[{"name":"test","user":{"token":"expired"}}]}`, url)
+	ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o600))
+}
+
+// servers are the mesh servers of scripts that run, by their work folder.
+var servers sync.Map
+
+// meshServer starts a server whose world moves on whenever it is read, and in which one write in ten fails.
+func meshServer(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: mesh-server KUBECONFIG MESH")
+	}
+	text, err := meshtest.Text(ts.ReadFile(args[1]))
+	ts.Check(err)
+	server, err := livetest.Start(text)
+	ts.Check(err)
+	ts.Defer(server.Close)
+	server.Settle()
+	server.Alive = true
+	n := 0
+	server.Refuse = func(livetest.Write) int {
+		if n++; n%10 == 0 {
+			return 500
+		}
+		return 0
+	}
+	servers.Store(ts.MkAbs("."), server)
+	writeKubeconfig(ts, args[0], server.URL)
+}
+
+func editAs(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 5 {
+		ts.Fatalf("usage: edit-as MANAGER RESOURCE NAMESPACE/NAME LABEL VALUE")
+	}
+	s, _ := servers.Load(ts.MkAbs("."))
+	namespace, name, _ := strings.Cut(args[2], "/")
+	group := ""
+	path := []string{"metadata", "labels"}
+	if args[1] == "deployments" {
+		group, path = "apps", []string{"spec", "template", "metadata", "labels"}
+	}
+	ts.Check(s.(*livetest.Server).Edit(group, args[1], namespace, name, args[0], func(o map[string]any) {
+		for _, p := range path {
+			next, ok := o[p].(map[string]any)
+			if !ok {
+				next = map[string]any{}
+				o[p] = next
+			}
+			o = next
+		}
+		if args[4] == "" {
+			delete(o, args[3])
+		} else {
+			o[args[3]] = args[4]
+		}
+	}))
 }
 
 // program runs a command line that must exit with 0 or, negated, with anything else.

@@ -235,8 +235,17 @@ func (c *Cluster) describe(verb string, err error) error {
 	case !isAnswer(err):
 		advice = "; is the cluster reachable from here? An archive or manifests can be read with -f"
 	}
-	return fmt.Errorf("cluster %s (%s): %s: %s%s", c.Name, c.Config.Host, verb, oneLine(err), advice)
+	return &describedError{fmt.Sprintf("cluster %s (%s): %s: %s%s", c.Name, c.Config.Host, verb, oneLine(err), advice), err}
 }
+
+// describedError is worded for a person, and keeps what it is about.
+type describedError struct {
+	text string
+	err  error
+}
+
+func (e *describedError) Error() string { return e.text }
+func (e *describedError) Unwrap() error { return e.err }
 
 // isAnswer tells that the API server answered, if only with an error.
 func isAnswer(err error) bool {

@@ -93,6 +93,7 @@ const (
 	InjectionEnabled       = "enabled"
 	InjectionDisabled      = "disabled"
 	RedirectionPending     = "pending"
+	RedirectionEnabled     = "enabled"
 	WaypointNone           = "none"
 	TunnelHTTP             = "http"
 	DefaultRevision        = "default"
@@ -114,6 +115,9 @@ const (
 	controllerGateway = "istio.io/gateway-controller"
 	proxyProtocol     = "istio.io/PROXY"
 )
+
+// ConditionWaypointBound is the condition of a Service that istiod leads through a waypoint (pilot/pkg/model/service.go).
+const ConditionWaypointBound = "istio.io/WaypointBound"
 
 // istioDomain ends the prefix of every label and annotation of Istio's.
 const istioDomain = "istio.io"

@@ -62,7 +62,10 @@ func (r Result) Usable() bool { return r.Failed == "" && !r.Partial && len(r.Ser
 func (r Result) Why() string {
 	m, ok := Lookup(r.Metric)
 	if !ok {
-		m, _ = LookupHealth(r.Metric)
+		m, ok = LookupHealth(r.Metric)
+	}
+	if !ok {
+		m, _ = LookupMigration(r.Metric)
 	}
 	switch {
 	case r.Failed != "":

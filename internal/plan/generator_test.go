@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// generator writes a mesh at random, in the lines of meshText and as further manifests.
+// generator writes a mesh at random, in the lines of meshtest.Text and as further manifests.
 type generator struct {
 	*rand.Rand
 	text    strings.Builder

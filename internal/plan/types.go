@@ -62,10 +62,10 @@ func (p *Plan) Empty() bool { return len(p.Waves) == 0 }
 
 // Wave is a set of steps; everything in it may be under way at once. The next wave starts when all gates of this one have passed.
 type Wave struct {
-	Name string
+	Name string `json:"name"`
 	// Purpose is one sentence for a person.
-	Purpose string
-	Steps   []Step
+	Purpose string `json:"purpose"`
+	Steps   []Step `json:"steps"`
 }
 
 // StepKind says what a step is for.
@@ -101,30 +101,30 @@ const (
 // Step is one change with its undo.
 type Step struct {
 	// ID is stable for the same change: kind and object.
-	ID      string
-	Kind    StepKind
-	Subject mesh.Ref
+	ID      string   `json:"id"`
+	Kind    StepKind `json:"kind"`
+	Subject mesh.Ref `json:"subject"`
 	// Why is one sentence.
-	Why  string
-	Edit Edit
+	Why  string `json:"why"`
+	Edit Edit   `json:"edit"`
 	// Undo brings back what stood before.
-	Undo     Edit
-	UndoKind UndoKind
+	Undo     Edit     `json:"undo"`
+	UndoKind UndoKind `json:"undoKind"`
 	// Restarts tells that pods of the subject are made anew.
-	Restarts bool
-	Gates    []Gate
+	Restarts bool   `json:"restarts,omitempty"`
+	Gates    []Gate `json:"gates,omitempty"`
 }
 
 // Gate is what has to be seen before the next step that depends on this one.
 type Gate struct {
 	// Check names the check: see the constants.
-	Check string
+	Check string `json:"check"`
 	// Object that it is about.
-	Object mesh.Ref
+	Object mesh.Ref `json:"object"`
 	// Expect is what must hold, in words.
-	Expect string
+	Expect string `json:"expect"`
 	// Before says that it is looked at before the step is taken, not after.
-	Before bool
+	Before bool `json:"before,omitempty"`
 }
 
 // Checks.

@@ -67,6 +67,8 @@ type PlanStep struct {
 
 // PlanChange is what is written: manifests for server-side apply, fields that go, objects that go, workloads that restart.
 type PlanChange struct {
+	// Verb is create, replace, label, template, recreate or delete.
+	Verb    string           `json:"verb"`
 	Apply   []map[string]any `json:"apply,omitempty"`
 	Unset   []PlanUnset      `json:"unset,omitempty"`
 	Delete  []PlanObject     `json:"delete,omitempty"`
@@ -228,7 +230,7 @@ func planStep(s plan.Step) (PlanStep, error) {
 }
 
 func planChange(e plan.Edit) (PlanChange, error) {
-	var out PlanChange
+	out := PlanChange{Verb: string(e.Verb)}
 	version, err := e.APIVersion()
 	if err != nil {
 		return out, err
