@@ -17,7 +17,7 @@ GOFLAGS += -buildvcs=false
 export GOFLAGS
 
 BIN := bin/sidestep
-SOURCES := $(shell find cmd internal -name '*.go' -not -name '*_test.go' 2>/dev/null) go.mod go.sum
+SOURCES := $(shell find api cmd internal -name '*.go' -not -name '*_test.go' 2>/dev/null) go.mod go.sum
 
 .PHONY: help
 help: ## this text
@@ -54,13 +54,13 @@ test-modules: ## the tests of the nested modules, without a control plane
 
 .PHONY: check
 check: ## formatting, vet, linters with the purity rules, generated files, tidy modules
-	@unformatted=$$(gofmt -l cmd internal test tools); if [ -n "$$unformatted" ]; then echo "not formatted: $$unformatted"; exit 1; fi
+	@unformatted=$$(gofmt -l api cmd internal test tools); if [ -n "$$unformatted" ]; then echo "not formatted: $$unformatted"; exit 1; fi
 	@$(GO) vet -p $(JOBS) ./...
 	@echo "building the linters (once; about two minutes)" >&2
 	@(cd tools && $(GO) build -p $(JOBS) -o ../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
 	@bin/golangci-lint run --concurrency $(JOBS) ./...
-	@for m in . $(dir $(wildcard test/*/go.mod)) tools; do (cd $$m && $(GO) mod tidy -diff) || { echo "$$m: run go mod tidy"; exit 1; }; done
-	@documents() { find docs README.md -type f | sort | xargs cksum; }; before=$$(documents); $(GO) generate ./...; \
+	@for m in . $(dir $(wildcard test/*/go.mod)) tools tools/generate; do (cd $$m && $(GO) mod tidy -diff) || { echo "$$m: run go mod tidy"; exit 1; }; done
+	@documents() { find docs README.md api deploy -type f | sort | xargs cksum; }; before=$$(documents); $(GO) generate ./...; \
 	  if [ "$$before" != "$$(documents)" ]; then echo "generated documentation was out of date; it has been written anew: look at git diff"; exit 1; fi
 	@echo "all checks passed"
 

@@ -20,7 +20,7 @@ const module = "github.com/sidestep-mesh/sidestep/"
 
 // pure packages compute: no clock, no network, no process, no goroutine. Time, randomness and files
 // arrive as arguments.
-var pure = []string{"object", "enrol", "snapshot", "authz", "route", "mesh", "audit", "plan", "verify", "migrate", "metric", "roi", "account", "demo", "assertion", "replay", "doctor", "generate", "gate"}
+var pure = []string{"object", "enrol", "snapshot", "authz", "route", "mesh", "audit", "plan", "verify", "migrate", "metric", "roi", "account", "demo", "assertion", "replay", "doctor", "generate", "gate", "duty"}
 
 // impureImports are what a pure package must not import; a trailing slash covers the packages below.
 var impureImports = []string{
@@ -57,6 +57,7 @@ var mayImport = map[string][]string{
 	"migrate":    {"mesh", "plan", "snapshot", "verify"},
 	"account":    {"mesh", "audit", "metric", "plan", "roi", "snapshot"},
 	"demo":       {"snapshot"},
+	"duty":       {"assertion", "audit", "authz", "doctor", "mesh", "plan", "snapshot"},
 	"report":     {"assertion", "replay", "doctor", "audit", "authz", "route", "plan", "migrate", "roi", "mesh"},
 	"gate":       {"report"},
 	"live":       {"snapshot", "authz", "mesh", "audit", "plan", "verify", "migrate", "metric", "roi"},

@@ -86,6 +86,7 @@ Exit codes: 0 clean, 1 error, 2 findings or changes pending, 3 held or halted.`,
 		newSnapshotCommand(env),
 		newDemoCommand(env),
 		newServeCommand(env),
+		newControllerCommand(env),
 		newMCPCommand(env),
 		newVersionCommand(env),
 	)

@@ -112,3 +112,39 @@ func DecodeList(kind snapshot.KindInfo, text []byte) (items []Item, next string)
 	}
 	return items, next
 }
+
+// DecodeObject decodes the JSON of one object of a kind as an API server sends it.
+func DecodeObject(kind snapshot.KindInfo, text []byte) Item {
+	d := decoder{namespace: "default"}
+	h := peek(text)
+	gv, err := schema.ParseGroupVersion(h.apiVersion)
+	if err == nil && gv.Group == kind.Group && h.kind == kind.Kind.Kind {
+		d.typed(snapshot.Source{}, text, h, gv)
+	} else {
+		d.fail(snapshot.Source{}, head{apiVersion: kind.Group + "/" + kind.Versions[0], kind: kind.Kind.Kind, meta: h.meta}, "the answer is no %s", kind.Kind.Kind)
+	}
+	out := d.out[0]
+	if out.object != nil {
+		snapshot.Strip(out.object)
+	}
+	return Item{out}
+}
+
+// Object returns what the Item puts into a Builder; nil where it was left out or could not be read.
+func (i Item) Object() snapshot.Object { return i.object }
+
+// LeftOut reports whether the object is of those that a snapshot does not hold.
+func (i Item) LeftOut() bool { return i.ignored != nil }
+
+// Same reports whether two Items of one name tell a snapshot the same.
+func (i Item) Same(j Item) bool {
+	switch {
+	case i.object != nil && j.object != nil:
+		return snapshot.Same(i.object, j.object) && slices.Equal(i.unknown, j.unknown)
+	case i.ignored != nil && j.ignored != nil:
+		return *i.ignored == *j.ignored
+	case i.problem != nil && j.problem != nil:
+		return *i.problem == *j.problem
+	}
+	return false
+}
