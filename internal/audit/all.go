@@ -24,7 +24,7 @@ func All() []Rule {
 		forwardedClientCertOld, proxyConfigResource, dnsProxy,
 		waypointNotReady, trafficType, attachmentDenied, labelHidesWaypoint, ingressBypass, uselessIngressLabel,
 		doubleProcessing, noService, headlessStrict, waypointBypass, gracePeriod, idleWaypoint,
-		noReadyWaypoint, loneWaypoint,
+		noReadyWaypoint, loneWaypoint, bypassAtWaypoint,
 		hiddenKind, noMeshConfig, version, notInstalled, virtualMachine, spire, primaryRemote, multiNetwork,
 		overrideBelow, overrideUnknown, overrideRaises, networkPolicy, unknownFields, cni, namespaceUnknown,
 		unreadableConfig, networkPolicyEgress, networkPolicyPorts, networkPolicyProbes, networkPolicyWaypoint,

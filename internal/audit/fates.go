@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
@@ -46,15 +45,11 @@ func (x *index) fate(namespace, name string) *policyFate {
 		x.fates = map[[2]string]*policyFate{}
 	}
 	fate := &policyFate{}
-	compiled := x.mesh.Authorization.Authorization
-	i, found := slices.BinarySearchFunc(compiled, key, func(p authz.AuthorizationPolicy, key [2]string) int {
-		return cmp.Or(cmp.Compare(p.Namespace, key[0]), cmp.Compare(p.Name, key[1]))
-	})
-	if found {
-		fate.compiled, fate.rules = compiled[i], authz.ZtunnelFates(&compiled[i])
-		ref := mesh.Ref{Group: kindAuthorizationPolicy.Group, Kind: kindAuthorizationPolicy.Kind, Namespace: namespace, Name: name}
-		fate.addresses, fate.remotes, fate.identities = addressFields.in(ref, &compiled[i]), remoteFields.in(ref, &compiled[i]), identityOfPeer.in(ref, &compiled[i])
-		fate.names = serverNames.in(ref, &compiled[i])
+	ref := mesh.Ref{Group: kindAuthorizationPolicy.Group, Kind: kindAuthorizationPolicy.Kind, Namespace: namespace, Name: name}
+	if p := x.mesh.CompiledPolicy(&mesh.Policy{Ref: ref}); p != nil {
+		fate.compiled, fate.rules = *p, authz.ZtunnelFates(p)
+		fate.addresses, fate.remotes, fate.identities = addressFields.in(ref, p), remoteFields.in(ref, p), identityOfPeer.in(ref, p)
+		fate.names = serverNames.in(ref, p)
 	}
 	x.fates[key] = fate
 	return fate

@@ -16,11 +16,9 @@ type index struct {
 	sidecars   *int
 	// applications counts application workloads by mode.
 	applications map[mesh.Mode]int
-	// fates are policies compiled for ztunnel; strangers the answers of notUnder; exposed maps Services to
-	// the route of a gateway; judges finds by kind, namespace and name what scales or judges.
+	// fates are policies compiled for ztunnel; strangers the answers of notUnder; judges finds by kind, namespace and name what scales or judges.
 	fates     map[[2]string]*policyFate
 	strangers map[[2]mesh.Ref]*mesh.Workload
-	exposed   exposed
 	judges    map[mesh.Ref][]mesh.Judge
 	// shown is what the model says of the verdicts, nil where it was not asked.
 	shown *shown

@@ -33,6 +33,10 @@ type shown struct {
 	rules map[mesh.Ref]Verdict
 	// guarded are workloads whose way past the waypoint the end state closes.
 	guarded map[mesh.Ref]bool
+	// ways are the ways past a waypoint: open today to an ambient workload, and past the one that a workload moves behind.
+	ways map[mesh.Ref][]mesh.WayRound
+	// past are the calls that go such a way in the end state and that the guard there refuses.
+	past map[mesh.Ref][]authz.Divergence
 	// unasked are workloads whose move could not be supposed, so that nothing shows that they can go without their sidecar.
 	unasked map[mesh.Ref]error
 	// omitted says what differs between the two states and was not compared.
@@ -44,7 +48,9 @@ type shown struct {
 // or at one that keeps its sidecar, is due to callers that do, and is kept to be told.
 func consult(m *mesh.Mesh, o Options, verdicts map[mesh.Ref]Verdict) *shown {
 	s := &shown{raised: map[mesh.Ref][]authz.Divergence{}, differ: map[mesh.Ref][]authz.Divergence{}, enforced: map[mesh.Ref][]authz.Divergence{}, plaintext: map[mesh.Ref][]authz.Divergence{},
-		named: map[mesh.Ref][]authz.Divergence{}, rules: map[mesh.Ref]Verdict{}, guarded: map[mesh.Ref]bool{}, unasked: map[mesh.Ref]error{}}
+		named: map[mesh.Ref][]authz.Divergence{}, rules: map[mesh.Ref]Verdict{}, guarded: map[mesh.Ref]bool{}, unasked: map[mesh.Ref]error{}, past: map[mesh.Ref][]authz.Divergence{}}
+	ready := readied(m)
+	s.ways = ready.WaysRound()
 	var prover *authz.Prover
 	for round := 0; ; round++ {
 		end, after := s.suppose(m, verdicts)
@@ -52,7 +58,7 @@ func consult(m *mesh.Mesh, o Options, verdicts map[mesh.Ref]Verdict) *shown {
 			return s
 		}
 		if prover == nil {
-			before := mesh.AuthzWorld(readied(m))
+			before := mesh.AuthzWorld(ready)
 			prover = authz.NewProver(&before)
 		}
 		clear(s.differ)
@@ -65,6 +71,7 @@ func consult(m *mesh.Mesh, o Options, verdicts map[mesh.Ref]Verdict) *shown {
 			for ref := range end.Guards {
 				s.guarded[ref] = true
 			}
+			s.goRound(m)
 			return s
 		}
 	}
@@ -176,7 +183,7 @@ func (s *shown) compare(m *mesh.Mesh, prover *authz.Prover, o Options, end enrol
 	parts := prover.Parts(&world, opts, partsPerComparison)
 	results := make([]authz.Result, len(parts))
 	o.each(len(parts), func(i int) { results[i] = parts[i]() })
-	for _, told := range []map[mesh.Ref][]authz.Divergence{s.enforced, s.plaintext, s.named} {
+	for _, told := range []map[mesh.Ref][]authz.Divergence{s.enforced, s.plaintext, s.named, s.past} {
 		clear(told)
 	}
 	var out []authz.Divergence
@@ -186,8 +193,12 @@ func (s *shown) compare(m *mesh.Mesh, prover *authz.Prover, o Options, end enrol
 		ref := destinationOf(&d)
 		moves := verdicts[ref] == VerdictAmbient || verdicts[ref] == VerdictWaypoint
 		switch {
-		case d.Kind == authz.Authenticated || end.Guarded(d):
-		case addressSeen(m, &d):
+		case d.Kind == authz.Authenticated:
+		case end.Guarded(d):
+			if d.Request.To.Service != "" { // calls to pod addresses are anybody's, and nobody's in particular
+				s.past[ref] = append(s.past[ref], d)
+			}
+		case addressSeen(m, &d) || noLongerRound(m, &d):
 		case identitySeen(m, &d):
 			s.named[ref] = append(s.named[ref], d)
 		case writtenForWaypoint(m, &d):
@@ -199,6 +210,18 @@ func (s *shown) compare(m *mesh.Mesh, prover *authz.Prover, o Options, end enrol
 		}
 	}
 	return out
+}
+
+// goRound sorts the calls that would pass the waypoints of the end state by.
+func (s *shown) goRound(m *mesh.Mesh) {
+	if s.ways == nil {
+		s.ways = map[mesh.Ref][]mesh.WayRound{}
+	}
+	for _, w := range m.Workloads {
+		if calls := s.past[w.Ref]; len(calls) > 0 && w.Mode == mesh.Sidecar {
+			s.ways[w.Ref] = m.Ways(w, calls)
+		}
+	}
 }
 
 // raise gives workloads that differ the next costlier mode, and reports whether any could be raised.
@@ -242,6 +265,23 @@ func addressSeen(today *mesh.Mesh, d *authz.Divergence) bool {
 	}
 	p := policyNamed(today, d.After.Policy)
 	return p != nil && p.Action == string(authz.ActionAllow) && p.Scope != mesh.ByTargetRefs
+}
+
+// noLongerRound reports whether a call is admitted only because it no longer goes round the waypoint: a policy at the pods that names
+// the waypoint's identity keeps out whoever does, and the caller, once it is ambient, passes the waypoint.
+func noLongerRound(today *mesh.Mesh, d *authz.Divergence) bool {
+	through := func(h authz.Hop) bool { return h.Point == authz.PointWaypoint }
+	i := slices.IndexFunc(d.After.Hops, through)
+	if d.Kind != authz.Weaker || d.Before.By != authz.PointZtunnel || i < 0 || slices.ContainsFunc(d.Before.Hops, through) {
+		return false
+	}
+	where := d.After.Hops[i].Where
+	waypoint := today.Waypoint(mesh.Ref{Group: kindGateway.Group, Kind: kindGateway.Kind, Namespace: where.Namespace, Name: where.Name})
+	w := today.Workload(d.Request.To.Workload.Kind, d.Request.To.Workload.Namespace, d.Request.To.Workload.Name)
+	return waypoint != nil && w != nil && slices.ContainsFunc(w.Policies, func(p *mesh.Policy) bool {
+		compiled := today.CompiledPolicy(p)
+		return p.Scope != mesh.ByTargetRefs && !p.DryRun && compiled != nil && namesPrincipal(compiled, waypoint.Principal)
+	})
 }
 
 // writtenForWaypoint reports whether it is a policy with targetRefs that refuses a call and that is there today (SS221): whoever

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/sidestep-mesh/sidestep/internal/authz"
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
@@ -68,4 +69,13 @@ func (v *View) translated(original *authz.AuthorizationPolicy) bool {
 		written = written || !fate.remotes.none()
 	}
 	return written && admitted
+}
+
+// namesPrincipal reports whether a policy at ztunnel speaks of an identity.
+func namesPrincipal(p *authz.AuthorizationPolicy, principal string) bool {
+	return slices.ContainsFunc(p.Rules, func(r authz.Rule) bool {
+		return slices.ContainsFunc(r.From, func(s authz.Source) bool {
+			return slices.Contains(s.Principals, principal) || slices.Contains(s.NotPrincipals, principal)
+		})
+	})
 }

@@ -42,6 +42,12 @@ func (f *facts) Waypoint(ref mesh.Ref) (*mesh.WaypointGateway, bool) {
 	return w, w != nil
 }
 
+// Waypoints are all Gateways of a waypoint class.
+func (f *facts) Waypoints() []*mesh.WaypointGateway {
+	f.touch(FactWaypoints)
+	return f.mesh.Waypoints
+}
+
 // SidecarCallers is the number of workloads that call with a sidecar, and so go round every waypoint.
 func (f *facts) SidecarCallers() int {
 	f.touch(FactWorkloads)
@@ -230,6 +236,16 @@ func (v *View) Differ() []authz.Divergence {
 	return v.index.shown.differ[v.w.Ref]
 }
 
+// WaysRound are the ways past the workload's waypoint: those open today to an ambient one, and those past the waypoint that one
+// with a sidecar moves behind.
+func (v *View) WaysRound() []mesh.WayRound {
+	v.touch(FactModel)
+	if v.index.shown == nil {
+		return nil
+	}
+	return v.index.shown.ways[v.w.Ref]
+}
+
 // RulesVerdict is the verdict before the model raised it.
 func (v *View) RulesVerdict(verdict Verdict) Verdict {
 	v.touch(FactModel)
@@ -299,12 +315,6 @@ func (m *MeshView) Omitted() []string {
 func (m *MeshView) Services() []*mesh.Service {
 	m.touch(FactServices)
 	return m.mesh.Services
-}
-
-// Waypoints are all Gateways of a waypoint class.
-func (m *MeshView) Waypoints() []*mesh.WaypointGateway {
-	m.touch(FactWaypoints)
-	return m.mesh.Waypoints
 }
 
 // Policies are all policies of the mesh, attached or not.

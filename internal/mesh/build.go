@@ -73,6 +73,7 @@ func Build(s *snapshot.Snapshot, assume Assume) *Mesh {
 	b.gatherServices()
 	b.gatherWaypoints()
 	b.bindAll()
+	b.expose()
 	b.compileAuthz()
 	b.gatherOutside()
 	b.attachPolicies()

@@ -113,6 +113,8 @@ const (
 	controllerAgent = "istio.io/agentgateway-waypoint-controller"
 	// controllerGateway is that of the classes whose pods istiod makes.
 	controllerGateway = "istio.io/gateway-controller"
+	// ingressController is that of IngressClasses that istiod serves (pilot/pkg/config/kube/ingress).
+	ingressController = "istio.io/ingress-controller"
 	proxyProtocol     = "istio.io/PROXY"
 )
 

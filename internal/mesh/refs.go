@@ -8,6 +8,7 @@ var (
 	kindPod       = snapshot.Kind{Kind: "Pod"}
 	kindService   = snapshot.Kind{Kind: "Service"}
 	kindConfigMap = snapshot.Kind{Kind: "ConfigMap"}
+	kindIngress   = snapshot.Kind{Group: "networking.k8s.io", Kind: "Ingress"}
 	kindWebhook   = snapshot.Kind{Group: "admissionregistration.k8s.io", Kind: "MutatingWebhookConfiguration"}
 
 	kindGatewayClass     = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "GatewayClass"}

@@ -183,6 +183,8 @@ type Service struct {
 	// Policies have it in their targetRefs, or a waypoint that it is bound to. Routes are for its hosts.
 	Policies []*Policy
 	Routes   []*Policy
+	// Exposures are the ways in that are no client's of the mesh.
+	Exposures []Exposure
 	// Uses lists the features of its routes and traffic policies.
 	Uses   []Use
 	Object snapshot.Object

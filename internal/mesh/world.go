@@ -86,6 +86,18 @@ func (b *builder) compileAuthz() {
 	}
 }
 
+// CompiledPolicy returns an AuthorizationPolicy as it was compiled, nil where there is none.
+func (m *Mesh) CompiledPolicy(p *Policy) *authz.AuthorizationPolicy {
+	list := m.Authorization.Authorization
+	i, found := slices.BinarySearchFunc(list, p.Ref, func(x authz.AuthorizationPolicy, r Ref) int {
+		return cmp.Or(cmp.Compare(x.Namespace, r.Namespace), cmp.Compare(x.Name, r.Name))
+	})
+	if !found || p.Kind != kindAuthorizationPolicy.Kind {
+		return nil
+	}
+	return &list[i]
+}
+
 // authzKinds are those that an answer of package authz rests on.
 var authzKinds = []snapshot.Kind{
 	kindAuthorizationPolicy, kindRequestAuthentication, kindPeerAuthentication,

@@ -102,6 +102,8 @@ var kinds = []KindInfo{
 	costOnly(kind[corev1.PersistentVolumeClaim]("", "PersistentVolumeClaim", "persistentvolumeclaims", true, false, "v1")),
 	costOnly(kind[corev1.PersistentVolume]("", "PersistentVolume", "persistentvolumes", false, false, "v1")),
 	kind[k8snetv1.NetworkPolicy]("networking.k8s.io", "NetworkPolicy", "networkpolicies", true, false, "v1"),
+	kind[k8snetv1.Ingress]("networking.k8s.io", "Ingress", "ingresses", true, false, "v1"),
+	kind[k8snetv1.IngressClass]("networking.k8s.io", "IngressClass", "ingressclasses", false, false, "v1"),
 	kind[admissionv1.MutatingWebhookConfiguration]("admissionregistration.k8s.io", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", false, false, "v1"),
 
 	kind[partial.Rollout]("argoproj.io", "Rollout", "rollouts", true, true, "v1alpha1"),

@@ -7,6 +7,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	k8snetv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -25,6 +26,8 @@ func Strip(o Object) {
 		if metav1.GetControllerOf(o) != nil { // its owner has the template, and there are ten old ones to a Deployment
 			o.Spec.Template.Spec = corev1.PodSpec{}
 		}
+	case *k8snetv1.Ingress:
+		stripIngress(o)
 	case *corev1.ConfigMap:
 		stripConfigMap(o)
 	case *corev1.PersistentVolume:
@@ -38,6 +41,30 @@ func Strip(o Object) {
 	if t := PodTemplate(o); t != nil {
 		stripSpec(&t.Spec)
 		t.Annotations = StripAnnotations(t.Annotations)
+	}
+}
+
+// AnnotationIngressClass is what an Ingress names its class by where it does not use the field.
+const AnnotationIngressClass = "kubernetes.io/ingress.class"
+
+// stripIngress keeps of an Ingress which Services it leads to and whose it is. Annotations of ingress controllers hold snippets of
+// configuration, with secrets in them.
+func stripIngress(o *k8snetv1.Ingress) {
+	class, named := o.Annotations[AnnotationIngressClass]
+	o.Annotations = nil
+	if named {
+		o.Annotations = map[string]string{AnnotationIngressClass: class}
+	}
+	o.Spec.TLS, o.Status = nil, k8snetv1.IngressStatus{}
+	for i := range o.Spec.Rules {
+		r := &o.Spec.Rules[i]
+		r.Host = ""
+		if r.HTTP == nil {
+			continue
+		}
+		for j := range r.HTTP.Paths {
+			r.HTTP.Paths[j] = k8snetv1.HTTPIngressPath{Backend: r.HTTP.Paths[j].Backend}
+		}
 	}
 }
 
