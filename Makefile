@@ -66,11 +66,16 @@ check: ## formatting, vet, linters with the purity rules, generated files, tidy 
 
 # How many generated meshes "make plan-campaign" plans, and from which seed on.
 MESHES ?= 20000
+REPORTS ?= 400
 SEED ?= 2
 
 .PHONY: plan-campaign
 plan-campaign: ## prove every prefix of the plans of 20,000 generated meshes (MESHES=..., SEED=...)
 	@$(GO) test ./internal/plan -run '^TestPlansOfGeneratedMeshes$$' -count 1 -timeout 24h -v -meshes $(MESHES) -seed $(SEED)
+
+.PHONY: latency-campaign
+latency-campaign: ## how often latency verdicts are wrong, over every model of noise (REPORTS=400 each)
+	@$(GO) test ./internal/roi/latency -run '^(TestFalsePositivesOfAReport|TestRealChangesAreFound)$$' -count 1 -timeout 24h -v -reports $(REPORTS)
 
 .PHONY: bench
 bench: ## speed and memory of every part, with the curves over size

@@ -247,10 +247,11 @@ func closeNamespaces(m *mesh.Mesh) map[string]bool {
 	return out
 }
 
-// namespaceModes is each namespace's mode where all its mesh workloads have the same, with the newest pod's creation: that is when the last of them
-// took the mode on, since a change of mode restarts pods.
-func namespaceModes(c terms.Cluster) (map[string]terms.Mode, map[string]time.Time) {
-	modes, since := map[string]terms.Mode{}, map[string]time.Time{}
+// namespaceModes is each namespace's mode where all its mesh workloads have the same. since is the creation of the oldest pod of the workload whose oldest is the youngest: by then all of them
+// had the mode, since a change of mode to or from sidecars restarts pods.
+func namespaceModes(c terms.Cluster) (modes map[string]terms.Mode, since map[string]time.Time) {
+	modes, since = map[string]terms.Mode{}, map[string]time.Time{}
+	oldest := map[string]time.Time{} // by workload
 	for _, p := range c.Pods {
 		if p.Role != terms.Application || p.Finished() || p.Mode == terms.ModeNone {
 			continue
@@ -261,7 +262,15 @@ func namespaceModes(c terms.Cluster) (map[string]terms.Mode, map[string]time.Tim
 		} else if !ok {
 			modes[ns] = p.Mode
 		}
-		if t := p.Object.CreationTimestamp.Time; t.After(since[ns]) {
+		if strings.Contains(p.Workload, "/Job/") || strings.Contains(p.Workload, "/CronJob/") {
+			continue // made anew all the time
+		}
+		if t, ok := oldest[p.Workload]; !ok || p.Object.CreationTimestamp.Time.Before(t) {
+			oldest[p.Workload] = p.Object.CreationTimestamp.Time
+		}
+	}
+	for w, t := range oldest {
+		if ns, _, _ := strings.Cut(w, "/"); t.After(since[ns]) {
 			since[ns] = t
 		}
 	}

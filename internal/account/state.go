@@ -11,7 +11,6 @@ import (
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
 	"github.com/sidestep-mesh/sidestep/internal/metric"
 	"github.com/sidestep-mesh/sidestep/internal/roi"
-	"github.com/sidestep-mesh/sidestep/internal/roi/latency"
 	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 )
@@ -180,7 +179,7 @@ func zonePrice(c terms.Cluster) (perGB float64, currency, source string) {
 // Baseline freezes what stands and what is promised.
 func (s *State) Baseline(o Options) (roi.Baseline, error) {
 	fc := s.Forecast(o)
-	b := roi.Baseline{At: o.At, WindowStart: s.Dump.Start, Tool: o.Tool, Server: s.Dump.Server, Queries: s.Queries(), Prices: fc.Prices,
+	b := roi.Baseline{At: o.At, WindowStart: s.Dump.Start, Tool: o.Tool, Server: s.Dump.Server, Instrument: s.Dump.Instrument, Queries: s.Queries(), Prices: fc.Prices,
 		Accounts: fc.Accounts, Sidecars: proxyState(s.Dump, s.staying(o)), Promised: fc, Edge: edgeOf(s.Dump, s.modes),
 		Commitment: o.Prices.Commitment, Currency: fc.Money.Currency}
 	b.Nodes, _ = s.nodes()
@@ -188,6 +187,7 @@ func (s *State) Baseline(o Options) (roi.Baseline, error) {
 	b.Machines = o.Prices.Machines(s.Cluster)
 	if s.mesh != nil {
 		change, _, _ := s.change(o)
+		b.Workloads = s.readings()
 		b.Proxied = roi.ProxiedOf(s.Pods, func(w string) bool { return !change.Leaves[w] }, s.requestsByNamespace())
 	}
 	fleet := o.Prices.Price(s.Cluster)
@@ -201,7 +201,7 @@ func (s *State) Baseline(o Options) (roi.Baseline, error) {
 // Now is the state as a report compares it with a baseline. What only the user knows (bills, history, times of enrolment) is left open.
 func (s *State) Now(o Options) roi.Now {
 	now := roi.Now{At: o.At, MeshPods: s.Pods, HasPods: s.mesh != nil || s.Pods != nil, Source: s.Source, Sidecars: proxyState(s.Dump, s.Pods),
-		EngineeringCost: o.EngineeringCost, Edge: edgeOf(s.Dump, s.modes), ByMode: s.edgeByMode(), Startup: s.startups(),
+		EngineeringCost: o.EngineeringCost, Edge: edgeOf(s.Dump, s.modes), Instrument: s.Dump.Result("edge_latency").Query, ByMode: s.edgeByMode(), Startup: s.startups(),
 		WaveSidecars: s.waveSidecars(), Gaps: s.Gaps, Zone: s.zones(o)}
 	now.Nodes, now.HasNodes = s.nodes()
 	now.MeanNodes = s.meanNodes()
@@ -217,25 +217,6 @@ func (s *State) Now(o Options) roi.Now {
 	}
 	now.EdgeRPS, now.HasRPS = edgeRPS(now.Edge)
 	return now
-}
-
-// Enrolled says when each namespace changed mode: as stated, or, where the baseline saw sidecars and none is left, when its newest pod was made.
-func (s *State) Enrolled(b roi.Baseline, edge []latency.EdgeSeries, stated map[string]time.Time, released []string) {
-	at := map[string]time.Time{}
-	for _, e := range b.Edge {
-		if m := s.modes[e.Namespace]; e.Mode == terms.ModeSidecar && (m == terms.ModeAmbient || m == terms.ModeWaypoint) {
-			at[e.Namespace] = s.since[e.Namespace]
-		}
-	}
-	for ns, t := range stated {
-		at[ns] = t
-	}
-	for i := range edge {
-		edge[i].EnrolledAt = at[edge[i].Namespace]
-		for _, ns := range released {
-			edge[i].VersionChanged = edge[i].VersionChanged || ns == edge[i].Namespace
-		}
-	}
 }
 
 // staying are the mesh pods less the sidecars that are to leave: the hybrid tax is judged on those that stay.

@@ -15,9 +15,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// roiSeed makes the bootstrap of a latency verdict repeatable: the same measurements give the same interval.
-const roiSeed = 20260901
-
 func newRoiCommand(env *Env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "roi",

@@ -41,7 +41,7 @@ func (f *metricFlags) registerServer(c *cobra.Command) {
 	fl.StringVar(&f.cluster, "cluster-label", "", "`LABEL=VALUE` of this cluster's series, on a server that has several clusters")
 	fl.StringVar(&f.window, "window", "14d", "how far back to measure")
 	fl.StringVar(&f.until, "until", "", "`TIME` (RFC 3339) at which the window ends; default: now")
-	fl.StringVar(&f.params.EdgeMatcher, "edge", "", "PromQL label `MATCHERS` of the latency series that stay the same across the migration (default: ingress gateways)")
+	fl.StringVar(&f.params.EdgeMatcher, "edge", "", "PromQL label `MATCHERS` of the latency series that stay the same across the migration (default: the pods that are gateways)")
 	fl.StringVar(&f.params.LatencyMetric, "latency-metric", "", "latency histogram `NAME` without _bucket, of an application or a probe")
 	fl.Float64Var(&f.params.LatencyScale, "latency-scale", 1, "milliseconds in one unit of --latency-metric; 1000 for seconds")
 	fl.StringVar(&f.params.RequestsMetric, "requests-metric", "", "request counter `NAME` of the same instrument")
@@ -90,6 +90,9 @@ func (f *metricFlags) load(ctx context.Context, env *Env) (metric.Dump, error) {
 		if f.params.Cluster, err = metric.ClusterMatcher(f.cluster); err != nil {
 			return metric.Dump{}, fmt.Errorf("--cluster-label %w", err)
 		}
+	}
+	if f.params.LatencyMetric != "" && f.params.RequestsMetric == "" {
+		return metric.Dump{}, fmt.Errorf("--latency-metric needs --requests-metric and --error-matcher of the same instrument, or requests and errors would be those of another")
 	}
 	if f.params.RequestsMetric != "" && f.params.ErrorMatcher == "" {
 		return metric.Dump{}, fmt.Errorf("--requests-metric needs --error-matcher, or errors would read zero")

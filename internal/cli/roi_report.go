@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/sidestep-mesh/sidestep/internal/account"
 	"github.com/sidestep-mesh/sidestep/internal/report"
 	"github.com/sidestep-mesh/sidestep/internal/roi"
+	"github.com/sidestep-mesh/sidestep/internal/roi/latency"
 	"github.com/spf13/cobra"
 )
 
@@ -55,8 +55,8 @@ func newRoiReportCommand(env *Env) *cobra.Command {
 // roiReportFlags are those of report alone.
 type roiReportFlags struct {
 	baseline, history, simulated string
-	enrolled, released           []string
-	before, after                float64
+	enrolled, waves, released    []string
+	before, after, margin        float64
 	settle                       time.Duration
 	billed                       func() bool
 }
@@ -66,8 +66,10 @@ func (o *roiReportFlags) register(c *cobra.Command) {
 	fl.StringVar(&o.baseline, "baseline", "", "`FILE` of sidestep roi baseline")
 	fl.StringVar(&o.history, "history", "", "`FOLDER` that keeps one small file a week")
 	fl.StringVar(&o.simulated, "simulated", "", "`TEXT` that says what of the measurements is made, for labs")
-	fl.StringSliceVar(&o.enrolled, "enrolled", nil, "`NAMESPACE=TIME` (RFC 3339) at which a namespace changed mode; default: its newest pod's creation")
-	fl.StringSliceVar(&o.released, "released", nil, "`NAMESPACE` whose application was released in the window, so that its latency is not compared")
+	fl.StringSliceVar(&o.enrolled, "enrolled", nil, "`NAMESPACE=TIME` (RFC 3339) at which a namespace changed mode; default: between the baseline and the first hour without its sidecars")
+	fl.StringSliceVar(&o.waves, "enrolled-wave", nil, "`WAVE=TIME` (RFC 3339) at which a wave of --plan changed mode; repeatable")
+	fl.StringSliceVar(&o.released, "released", nil, "`NAMESPACE` whose application was released in the window, so that its latency is not compared; another image or limit than at the baseline is seen without it")
+	fl.Float64Var(&o.margin, "latency-margin", 100*latency.DefaultMargin, "`PERCENT` within which a change of latency counts as none")
 	fl.Float64Var(&o.before, "billed-before", 0, "what the bill was per month")
 	fl.Float64Var(&o.after, "billed-after", 0, "what the bill is per month")
 	fl.DurationVar(&o.settle, "settle", 2*time.Hour, "how long after a change of mode latency is not counted")
@@ -87,36 +89,56 @@ func (o *roiReportFlags) make(c *cobra.Command, env *Env, f *roiFlags) (roi.Repo
 	if err != nil {
 		return roi.Report{}, nil, err
 	}
+	if f.metrics.params.EdgeMatcher == "" && f.metrics.params.LatencyMetric == "" {
+		f.metrics.params.EdgeMatcher = b.Instrument // like is compared with like, also when gateways came or went
+	}
 	s, given, err := f.read(c, env)
 	if err != nil {
 		return roi.Report{}, nil, err
 	}
 	now := s.Now(given)
-	now.Settle, now.Simulated, now.Rng = o.settle, o.simulated, rand.New(rand.NewPCG(roiSeed, 1))
+	now.Settle, now.Simulated, now.Margin = o.settle, o.simulated, o.margin/100
 	if o.billed() {
 		now.BilledBefore, now.BilledAfter = &o.before, &o.after
 	}
-	enrolled, err := o.enrolments()
+	enrolled, err := o.enrolments(s)
 	if err != nil {
 		return roi.Report{}, nil, err
 	}
-	s.Enrolled(b, now.Edge, enrolled, o.released)
+	s.Enrolled(b, now.Edge, enrolled)
 	if now.History, err = o.weeks(env); err != nil {
 		return roi.Report{}, nil, err
 	}
 	return roi.Compare(b, now), s, nil
 }
 
-// enrolments reads --enrolled.
-func (o *roiReportFlags) enrolments() (map[string]time.Time, error) {
+// enrolments reads --enrolled and --enrolled-wave.
+func (o *roiReportFlags) enrolments(s *account.State) (account.Enrolments, error) {
+	out := account.Enrolments{Released: o.released}
+	var err error
+	if out.Namespaces, err = times("--enrolled", "NAMESPACE", o.enrolled); err != nil {
+		return out, err
+	}
+	if out.Waves, err = times("--enrolled-wave", "WAVE", o.waves); err != nil {
+		return out, err
+	}
+	waves := make([]string, 0, len(out.Waves))
+	for w := range out.Waves {
+		waves = append(waves, w)
+	}
+	return out, s.CheckScope(account.Options{Waves: waves})
+}
+
+// times reads values NAME=TIME of a flag.
+func times(flag, what string, values []string) (map[string]time.Time, error) {
 	at := map[string]time.Time{}
-	for _, x := range o.enrolled {
-		ns, text, _ := strings.Cut(x, "=")
+	for _, x := range values {
+		name, text, _ := strings.Cut(x, "=")
 		t, err := time.Parse(time.RFC3339, text)
-		if err != nil {
-			return nil, fmt.Errorf("--enrolled %q: want NAMESPACE=2026-09-01T10:00:00Z", x)
+		if err != nil || name == "" {
+			return nil, fmt.Errorf("%s %q: want %s=2026-09-01T10:00:00Z", flag, x, what)
 		}
-		at[ns] = t
+		at[name] = t
 	}
 	return at, nil
 }

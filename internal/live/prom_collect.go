@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +25,14 @@ func (p *Prom) Collect(ctx context.Context, params metric.Params, metrics []metr
 		return d
 	}
 	d.Results = make([]metric.Result, len(metrics))
+	if why := p.findInstrument(ctx, &params, metrics, d.Results); why != "" {
+		for i, m := range metrics {
+			if m.NeedsInstrument(params) {
+				d.Results[i] = metric.Result{Metric: m.Name, Unit: m.Unit, Failed: why}
+			}
+		}
+	}
+	d.Instrument = params.EdgeMatcher
 	var wg sync.WaitGroup
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -42,11 +51,32 @@ func (p *Prom) Collect(ctx context.Context, params metric.Params, metrics []metr
 		}()
 	}
 	for i := range metrics {
-		next <- i
+		if d.Results[i].Metric == "" {
+			next <- i
+		}
 	}
 	close(next)
 	wg.Wait()
 	return spreadFatal(d)
+}
+
+// findInstrument asks which workloads are gateways where the edge metrics need to know, and says why they cannot be asked.
+func (p *Prom) findInstrument(ctx context.Context, params *metric.Params, metrics []metric.Metric, results []metric.Result) string {
+	if !slices.ContainsFunc(metrics, func(m metric.Metric) bool { return m.NeedsInstrument(*params) }) {
+		return ""
+	}
+	for i, m := range metrics {
+		if m.Name != "edge_instruments" {
+			continue
+		}
+		results[i], _ = p.ask(ctx, m, *params)
+		if found := metric.InstrumentMatcher(results[i]); found != "" {
+			params.EdgeMatcher = found
+			return ""
+		}
+		return results[i].Why()
+	}
+	return "no instrument is named (--edge)"
 }
 
 // spreadFatal replaces "cancelled" by the failure that caused it.

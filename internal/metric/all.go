@@ -1,7 +1,7 @@
 package metric
 
 // MaxQueries is the most requests a collection may send over two weeks, whatever the size of the mesh.
-const MaxQueries = 20
+const MaxQueries = 22
 
 // All is the catalogue, in the order it is queried: cheap and telling first, so that a bad server is
 // found out before it is loaded.
@@ -10,11 +10,13 @@ func All() []Metric {
 		presence,
 		nodeCount,
 		nodePrice,
+		edgeInstruments,
 		edgeLatency, // the longest, so that nothing waits for it alone
 		podRole,
 		proxyRequests,
 		proxyUsage,
 		podStartup,
+		sidecarPods,
 		edgeRequests,
 		edgeWorkloads,
 		proxiedRequests,

@@ -93,11 +93,13 @@ type Dump struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
 	// Server is what the backend calls itself, for example "prometheus 3.11.3".
-	Server  string        `json:"server"`
-	Start   time.Time     `json:"start"`
-	End     time.Time     `json:"end"`
-	Took    time.Duration `json:"tookNanoseconds,omitempty"`
-	Results []Result      `json:"results"`
+	Server string        `json:"server"`
+	Start  time.Time     `json:"start"`
+	End    time.Time     `json:"end"`
+	Took   time.Duration `json:"tookNanoseconds,omitempty"`
+	// Instrument is the matcher of the edge metrics.
+	Instrument string   `json:"instrument,omitempty"`
+	Results    []Result `json:"results"`
 	// Failed is why the server as a whole could not be asked; Results is then empty.
 	Failed string `json:"failed,omitempty"`
 }

@@ -2,6 +2,7 @@ package metric
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,6 +39,68 @@ var edgeLatency = Metric{
 	},
 }
 
+// edgeInstruments are the gateways by what they are, not by how they are called.
+var edgeInstruments = Metric{
+	Name: "edge_instruments", Unit: Presence, Kind: Instant,
+	Doc:     "workloads of gateway pods that report requests: the instrument of the edge metrics, unless another is named",
+	NoData:  "no gateway pod reports requests, or kube-state-metrics is not scraped; name the instrument with --edge",
+	Sources: []Source{IstioProxies, KubeStateMetrics},
+	Series:  []string{"istio_requests_total", "istio_tcp_sent_bytes_total", "kube_pod_container_info", "kube_pod_init_container_info", "kube_pod_labels", "kube_pod_owner", "kube_pod_status_phase"},
+	Labels:  []string{"source_workload", "source_workload_namespace"},
+	Query: func(Params) string {
+		return `group by (source_workload, source_workload_namespace) (istio_requests_total{reporter="source", source_workload!="unknown"} and on (namespace, pod) ` + onlyGateways + `)`
+	},
+}
+
+// InstrumentMatcher makes the edge matcher from an answer to edge_instruments; empty when no gateway was seen.
+func InstrumentMatcher(r Result) string {
+	var names, namespaces []string
+	for _, s := range r.Series {
+		if w := s.Labels["source_workload"]; w != "" {
+			names, namespaces = append(names, w), append(namespaces, s.Labels["source_workload_namespace"])
+		}
+	}
+	if !r.Usable() || len(names) == 0 {
+		return ""
+	}
+	return `reporter="source",source_workload=~"` + oneOf(names) + `",source_workload_namespace=~"` + oneOf(namespaces) + `"`
+}
+
+// oneOf is a regular expression of names, each once. Names of Kubernetes objects have one character that means something in it, the dot, which matches itself.
+func oneOf(names []string) string {
+	slices.Sort(names)
+	return strings.Join(slices.Compact(names), "|")
+}
+
+// NeedsInstrument reports whether the gateways have to be found before m can be asked.
+func (m Metric) NeedsInstrument(p Params) bool {
+	edge := m.Name == edgeLatency.Name || m.Name == edgeRequests.Name || m.Name == edgeWorkloads.Name
+	return edge && p.Defaults().EdgeMatcher == noInstrument
+}
+
+// failed are the matchers of failed requests of the instrument.
+func (p Params) failed() []string {
+	var out []string
+	for _, errors := range []string{p.ErrorMatcher, p.ErrorMatcher2} {
+		switch {
+		case errors != "" && p.EdgeMatcher != "":
+			out = append(out, p.EdgeMatcher+","+errors)
+		case errors != "":
+			out = append(out, errors)
+		}
+	}
+	return out
+}
+
+// rates are the rates of the series that any of the matchers selects; no series may be selected by two.
+func rates(series, over string, matchers []string) string {
+	parts := make([]string, len(matchers))
+	for i, m := range matchers {
+		parts[i] = fmt.Sprintf("rate(%s{%s}[%s])", series, m, over)
+	}
+	return strings.Join(parts, " or ")
+}
+
 // Values of the result label of edge_requests.
 const (
 	AllRequests    = "all"
@@ -53,10 +116,10 @@ var edgeRequests = Metric{
 	Series:  []string{"istio_requests_total"},
 	Labels:  []string{"namespace", "result"},
 	Query: func(p Params) string {
-		part := func(result, matcher string) string {
-			return fmt.Sprintf(`label_replace(sum by (%s) (rate(%s{%s}[1h])), "result", %q, "", "")`, p.GroupBy, p.RequestsMetric, matcher, result)
+		part := func(result string, matchers ...string) string {
+			return fmt.Sprintf(`label_replace(sum by (%s) (%s), "result", %q, "", "")`, p.GroupBy, rates(p.RequestsMetric, "1h", matchers), result)
 		}
-		return p.byNamespace("result", part(AllRequests, p.EdgeMatcher)+` or `+part(FailedRequests, p.EdgeMatcher+","+p.ErrorMatcher))
+		return p.byNamespace("result", part(AllRequests, p.EdgeMatcher)+` or `+part(FailedRequests, p.failed()...))
 	},
 }
 
@@ -78,11 +141,11 @@ var edgeWorkloads = Metric{
 		if p.WorkloadBy != "" {
 			by += ", " + p.WorkloadBy
 		}
-		part := func(result, by, series, matcher string) string {
-			return fmt.Sprintf(`label_replace(sum by (%s) (rate(%s{%s}[%s])), "result", %q, "", "")`, by, series, matcher, span(p.traffic()), result)
+		part := func(result, by, series string, matchers ...string) string {
+			return fmt.Sprintf(`label_replace(sum by (%s) (%s), "result", %q, "", "")`, by, rates(series, span(p.traffic()), matchers), result)
 		}
 		all := strings.Join([]string{part(bucketRates, by+", le", p.LatencyMetric+"_bucket", p.EdgeMatcher), part(AllRequests, by, p.RequestsMetric, p.EdgeMatcher),
-			part(FailedRequests, by, p.RequestsMetric, p.EdgeMatcher+","+p.ErrorMatcher)}, " or ")
+			part(FailedRequests, by, p.RequestsMetric, p.failed()...)}, " or ")
 		for _, name := range [][2]string{{p.GroupBy, "namespace"}, {p.WorkloadBy, "workload"}} {
 			if from, to := name[0], name[1]; from != "" && from != to {
 				all = fmt.Sprintf(`label_replace(%s, %q, "$1", %q, "(.*)")`, all, to, from)

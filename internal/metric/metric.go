@@ -101,11 +101,21 @@ type Params struct {
 	Cluster string
 	// RequestsMetric counts requests of the same instrument; ErrorMatcher selects its errors.
 	RequestsMetric, ErrorMatcher string
+	// ErrorMatcher2 selects errors that ErrorMatcher does not, of the same counter; empty for none. The two share no series.
+	ErrorMatcher2 string
 }
 
-// Ingress gateways report as "source" in every phase of a migration; a sidecar's or a waypoint's
-// reporter does not survive it, so neither may be the default.
-const defaultEdge = `reporter="source",source_workload=~".*(gateway|ingress).*"`
+// Failed requests: by HTTP status (0 is a connection that broke), and, where that is fine, by gRPC status: a call that fails at once with UNAVAILABLE has HTTP status 200 and looks fast. The codes are
+// those that OpenTelemetry's conventions count as a server's errors (UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS), and RESOURCE_EXHAUSTED, which a proxy gives when it is
+// overloaded.
+const (
+	httpErrors = `response_code=~"5..|0"`
+	grpcErrors = `response_code!~"5..|0",grpc_response_status=~"2|4|8|12|13|14|15"`
+)
+
+// noInstrument selects nothing: until the gateways are known there is no instrument, and none is better than one of another kind. Ingress gateways report as "source" in every phase of a
+// migration; a sidecar's or a waypoint's reporter does not survive it, so an application may not get in because it is called payment-gateway.
+const noInstrument = `reporter="source",source_workload=""`
 
 // Defaults completes p.
 func (p Params) Defaults() Params {
@@ -115,6 +125,7 @@ func (p Params) Defaults() Params {
 	if p.Traffic <= 0 {
 		p.Traffic = 24 * time.Hour
 	}
+	own := p.LatencyMetric != "" // an application's or a prober's histogram is an instrument by itself
 	if p.LatencyMetric == "" {
 		p.LatencyMetric, p.LatencyScale = "istio_request_duration_milliseconds", 1
 		if p.WorkloadBy == "" {
@@ -124,14 +135,17 @@ func (p Params) Defaults() Params {
 	if p.LatencyScale <= 0 {
 		p.LatencyScale = 1
 	}
-	if p.EdgeMatcher == "" {
-		p.EdgeMatcher = defaultEdge
+	if p.EdgeMatcher == "" && !own {
+		p.EdgeMatcher = noInstrument
 	}
 	if p.GroupBy == "" {
 		p.GroupBy = "destination_service_namespace"
 	}
 	if p.RequestsMetric == "" {
-		p.RequestsMetric, p.ErrorMatcher = "istio_requests_total", `response_code=~"5..|0"`
+		p.RequestsMetric = "istio_requests_total"
+		if p.ErrorMatcher == "" {
+			p.ErrorMatcher, p.ErrorMatcher2 = httpErrors, grpcErrors
+		}
 	}
 	return p
 }

@@ -1,6 +1,9 @@
 package metric
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // Four different things run a container called istio-proxy: a sidecar, a gateway, a waypoint and
 // ztunnel. The expressions below tell them apart without the Kubernetes API. Each yields one series
@@ -17,7 +20,8 @@ const (
 	ztunnelPod     = `(group by (namespace, pod) (kube_pod_owner{owner_kind="DaemonSet", owner_name=~"ztunnel.*"}))`
 	// Pod labels are in kube-state-metrics only when allow-listed; the reporter of a proxy's own traffic is the
 	// other witness: waypoints report "waypoint", gateways "source".
-	waypointPod = `(group by (namespace, pod) (kube_pod_labels{label_gateway_networking_k8s_io_gateway_class_name="istio-waypoint"})
+	waypointLabel = `group by (namespace, pod) (kube_pod_labels{label_gateway_networking_k8s_io_gateway_class_name="istio-waypoint"})`
+	waypointPod   = `(` + waypointLabel + `
 		or group by (namespace, pod) (istio_requests_total{reporter="waypoint"})
 		or group by (namespace, pod) (istio_tcp_sent_bytes_total{reporter="waypoint"}))`
 	gatewayLabel = `(group by (namespace, pod) (kube_pod_labels{label_gateway_networking_k8s_io_gateway_class_name=~"istio|istio-east-west|istio-remote"})
@@ -25,6 +29,10 @@ const (
 	gatewayTraffic = `(group by (namespace, pod) (istio_requests_total{reporter="source"})
 		or group by (namespace, pod) (istio_tcp_sent_bytes_total{reporter="source", app!="ztunnel"}))`
 )
+
+// onlyGateways is every running pod with nothing but a proxy that is a gateway: what a label says, else what reports as "source" and is none of the others.
+var onlyGateways = oneLine(`((` + hasProxy + ` and on (namespace, pod) (` + gatewayLabel + ` or on (namespace, pod) (` + gatewayTraffic + ` unless on (namespace, pod) ` + manyContainers + `)))
+	unless on (namespace, pod) (` + ztunnelPod + ` or on (namespace, pod) ` + waypointPod + ` or on (namespace, pod) ` + native + `)) and on (namespace, pod) ` + running)
 
 // Role names as they stand in the role label. Undecided is a pod with nothing but a proxy of which no series tells
 // whether it is a gateway or a waypoint.
@@ -80,4 +88,15 @@ func SidecarPods() string {
 	const unless = ` unless on (namespace, pod) `
 	classic := `(group by (namespace, pod) ` + manyContainers + ` and on (namespace, pod) ` + hasProxy + unless + ztunnelPod + unless + waypointPod + unless + gatewayLabel + `)`
 	return oneLine(`(` + native + ` or on (namespace, pod) ` + classic + `) and on (namespace, pod) ` + running)
+}
+
+// sidecarPods tells when the last sidecar of a namespace went.
+var sidecarPods = Metric{
+	Name: "sidecar_pods", Unit: Count, Kind: Range, Step: time.Hour, Span: edgeSpan,
+	Doc:     "running pods with a sidecar, by namespace, hourly for the last seven days of the window at most: when the last of them went is when the namespace had changed mode",
+	NoData:  "no pod has a sidecar, or kube-state-metrics is not scraped; node_count tells the two apart",
+	Sources: []Source{KubeStateMetrics},
+	Series:  []string{"kube_pod_container_info", "kube_pod_init_container_info", "kube_pod_status_phase", "kube_pod_labels", "kube_pod_owner", "istio_requests_total", "istio_tcp_sent_bytes_total"},
+	Labels:  []string{"namespace"},
+	Query:   func(Params) string { return `count by (namespace) (` + SidecarPods() + `)` },
 }

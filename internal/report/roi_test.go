@@ -70,7 +70,7 @@ func sampleReport() roi.Report {
 			{Name: "nodes gone", Promised: terms.Known(3, "nodes", "x").Between(2, 4), Realised: terms.Missing("nodes", "nodes could not be counted now"), Finding: "cannot say"}},
 		Ladder: f.Ladder, Accounts: f.Accounts, Modes: f.Modes, Zones: f.Zones, Waves: f.Waves, Gaps: f.Gaps, Steps: f.Steps,
 		Hybrid: roi.HybridTax{Verdict: "tax", Why: "CPU per sidecar grew by 22%", CPU: terms.Known(0.8, "cores", "cAdvisor"), Memory: terms.Missing("GiB", "not measured on both sides"), Remedy: []string{"scope sidecars with a Sidecar resource"}},
-		Latency: []latency.LatencyVerdict{{Namespace: "shop", Quantile: "P99", Finding: "worse", Why: "P99 rose", Shift: terms.Known(2.1, "ms", "edge").Between(1.7, 2.6), Before: terms.Known(38, "ms", "edge"),
+		Latency: []latency.LatencyVerdict{{Namespace: "shop", Quantile: "P99", Finding: "worse", Why: "P99 rose", Shift: terms.Known(2.1, "ms", "edge").Between(1.7, 2.6), Change: terms.Known(5.5, "%", "edge").Between(4.5, 6.8), Before: terms.Known(38, "ms", "edge"),
 			After: terms.Known(40, "ms", "edge"), N: 120, P: 0.001, Controls: 3}},
 		Drift:    []string{"sidecars came back: 16 last time (2026-W39), 40 now"},
 		History:  []roi.Week{{Week: "2026-W39", Nodes: terms.Known(46, "nodes", "counted"), Sidecars: 16, CPU: terms.Known(20, "cores", "x"), Memory: terms.Known(30, "GiB", "x"), EdgeRPS: terms.Known(900, "requests/s", "edge")}},

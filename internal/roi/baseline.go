@@ -26,22 +26,32 @@ type Baseline struct {
 	Server string `json:"server"`
 	// Queries are the PromQL texts that were asked, by metric.
 	Queries map[string]string `json:"queries"`
-	Prices  []PriceUse        `json:"prices,omitempty"`
-	Nodes   int               `json:"nodes"`
+	// Instrument is the matcher of the edge metrics; a report asks with the same.
+	Instrument string     `json:"instrument,omitempty"`
+	Prices     []PriceUse `json:"prices,omitempty"`
+	Nodes      int        `json:"nodes"`
 	// NodePrice is the mean price of a node per hour, 0 when not known.
 	NodePrice float64    `json:"nodePricePerHour"`
 	Currency  string     `json:"currency,omitempty"`
 	Accounts  []Account  `json:"accounts"`
 	Sidecars  ProxyState `json:"sidecars"`
 	// Proxied are the workloads with sidecars; Machines the nodes by type, MeanNodes their mean number over the window (0 where only an instant is known).
-	Proxied    []Proxied            `json:"proxied,omitempty"`
-	Machines   []Machines           `json:"machines,omitempty"`
+	Proxied  []Proxied  `json:"proxied,omitempty"`
+	Machines []Machines `json:"machines,omitempty"`
+	// Workloads are what a comparison has to know of each workload that serves.
+	Workloads  map[string]Reading   `json:"workloads,omitempty"`
 	MeanNodes  float64              `json:"meanNodes,omitempty"`
 	EdgeRPS    float64              `json:"edgeRequestsPerSecond"`
 	Promised   Forecast             `json:"promised"`
 	Edge       []latency.EdgeSeries `json:"edge,omitempty"`
 	LeftOut    []string             `json:"leftOut,omitempty"`
 	Commitment Commitment           `json:"commitment"`
+}
+
+// Reading is what stood of a workload when it was read: its mode, and a fingerprint of its application's images and limits, so that a release is not taken for an effect of the mesh.
+type Reading struct {
+	Mode        terms.Mode `json:"mode"`
+	Application string     `json:"application"`
 }
 
 // Freeze completes a baseline: it orders the edge series by traffic and hashes. Nothing is left out: it is a file, and a namespace that is missing in it cannot be judged later.

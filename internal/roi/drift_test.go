@@ -38,7 +38,7 @@ func TestWhatGotWorseIsDrift(t *testing.T) {
 				}
 			}
 		}
-		r := Compare(b, Now{At: start.AddDate(0, 1, 0), MeshPods: used(c.cpu), HasPods: true, Edge: edge, Settle: time.Hour, Rng: rng})
+		r := Compare(b, Now{At: start.AddDate(0, 1, 0), MeshPods: used(c.cpu), HasPods: true, Edge: edge, Settle: time.Hour})
 		got := strings.Join(r.Drift, "\n")
 		if c.want == "" && got != "" || !strings.Contains(got, c.want) {
 			t.Errorf("%s: drift %q, want %q", name, got, c.want)

@@ -1,7 +1,6 @@
 package roi
 
 import (
-	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -37,7 +36,7 @@ func reported(b Baseline, pods []MeshPod, podsOf map[string]int, machines []Mach
 		nodes += m.Nodes
 	}
 	return Compare(b, Now{At: start.AddDate(0, 1, 0), Nodes: nodes, HasNodes: true, MeshPods: pods, HasPods: true, PodsOf: podsOf, Machines: machines, EngineeringCost: 5000,
-		Proxied: ProxiedOf(pods, func(string) bool { return true }, map[string]float64{"web": rps, "light": rps, "heavy": rps}), Sidecars: StateOf(pods, 0, 0), Rng: rand.New(rand.NewPCG(1, 1))})
+		Proxied: ProxiedOf(pods, func(string) bool { return true }, map[string]float64{"web": rps, "light": rps, "heavy": rps}), Sidecars: StateOf(pods, 0, 0)})
 }
 
 func TestRealisedMoneyIsTheDifferenceOfTwoFleets(t *testing.T) {

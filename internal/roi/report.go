@@ -3,7 +3,6 @@ package roi
 import (
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"sort"
 	"strings"
 	"time"
@@ -40,7 +39,9 @@ type Now struct {
 	Zone                      ZoneInput
 	Gaps                      []terms.Gap
 	History                   []Week
-	Rng                       *rand.Rand
+	// Margin is the relative change of latency that counts as none; zero for the default. Instrument is the query that the edge's latency was asked with.
+	Margin     float64
+	Instrument string
 	// WaveSidecars is how many pods of each wave still have a sidecar, where a plan is given.
 	WaveSidecars map[string]int
 	// Simulated says that the measurements themselves come from a generator, so that no reader takes them for real.
@@ -119,7 +120,11 @@ func Compare(b Baseline, now Now) Report {
 		{5, "money", "what the fleet costs less, and the bill where you gave it; one is not the other", money},
 	}
 	edge := latency.Merge(b.Edge, now.Edge)
-	r.Latency = latency.Latency(edge, now.Settle, now.Rng)
+	options := latency.Options{Settle: now.Settle, Margin: now.Margin}
+	if was := b.Queries["edge_latency"]; was != "" && now.Instrument != "" && was != now.Instrument {
+		options.Refuse = "the instrument is not that of the baseline: give --edge, or the other flags of it, as they were then"
+	}
+	r.Latency = latency.Latency(edge, options)
 	for _, w := range b.Promised.Waves {
 		if n, ok := now.WaveSidecars[w.Wave]; ok {
 			w.StillSidecars = &n
@@ -452,7 +457,7 @@ func (r *Report) driftOfService(edge []latency.EdgeSeries, settle time.Duration)
 		if s.EnrolledAt.IsZero() {
 			continue
 		}
-		if before, after, ok := latency.ErrorRatios(s, s.EnrolledAt, settle); ok && after-before > latency.MaxErrorChange {
+		if before, after, ok := latency.ErrorRatios(s, settle); ok && after-before > latency.MaxErrorChange {
 			r.Drift = append(r.Drift, fmt.Sprintf("errors in %s rose from %.2g%% to %.2g%% of requests", s.Namespace, before*100, after*100))
 		}
 	}

@@ -30,7 +30,7 @@ func engine(t testing.TB) *promql.Engine {
 // run asks one metric as the client would, in process.
 func run(t *testing.T, s storage.Queryable, m metric.Metric, p metric.Params) []metric.Series {
 	t.Helper()
-	p = p.Defaults()
+	p = instrument(t, s, m, p.Defaults())
 	at := map[string]int{}
 	var out []metric.Series
 	for _, e := range m.Evaluations(p) {
@@ -49,6 +49,17 @@ func run(t *testing.T, s storage.Queryable, m metric.Metric, p metric.Params) []
 		out = m.Reduce(p, out)
 	}
 	return out
+}
+
+// instrument finds the gateways for a metric that needs to know them, as the client does.
+func instrument(t *testing.T, s storage.Queryable, m metric.Metric, p metric.Params) metric.Params {
+	t.Helper()
+	if m.NeedsInstrument(p) {
+		if found := metric.InstrumentMatcher(metric.Result{Metric: "edge_instruments", Series: run(t, s, lookup(t, "edge_instruments"), p)}); found != "" {
+			p.EdgeMatcher = found
+		}
+	}
+	return p
 }
 
 func evaluate(t *testing.T, s storage.Queryable, text string, e metric.Evaluation) promql.Matrix {

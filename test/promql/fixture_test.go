@@ -191,14 +191,22 @@ func (f *fixture) oddities() {
 
 func (f *fixture) traffic() {
 	f.rate("istio_requests_total", `namespace="shop",pod="waypoint-by-use",reporter="waypoint",destination_service_namespace="shop",response_code="200"`, 20)
-	edge := `namespace="edge",pod="ingress",reporter="source",source_workload="ingress-gateway",destination_service_namespace="shop"`
+	edge := `namespace="edge",pod="ingress",reporter="source",source_workload="ingress-gateway",source_workload_namespace="edge",destination_service_namespace="shop"`
 	f.rate("istio_requests_total", edge+`,response_code="200"`, 9)
 	f.rate("istio_requests_total", edge+`,response_code="503"`, 1)
-	f.rate("istio_requests_total", `namespace="edge",pod="ingress",reporter="source",source_workload="ingress-gateway",destination_service_namespace="calm",response_code="200"`, 5)
+	// A gRPC call that fails has HTTP status 200.
+	for status, n := range map[string]float64{"0": 2, "5": 1, "14": 2} {
+		f.rate("istio_requests_total", `namespace="edge",pod="ingress",reporter="source",source_workload="ingress-gateway",source_workload_namespace="edge",destination_service_namespace="calm",response_code="200",grpc_response_status="`+status+`"`, n)
+	}
+	// An application of that name is no gateway: it has a sidecar, and its series end when it moves.
+	app := `namespace="shop",pod="classic-1",reporter="source",source_workload="payment-gateway",source_workload_namespace="shop",destination_service_namespace="shop"`
+	f.rate("istio_requests_total", app+`,response_code="200"`, 100)
+	f.rate("istio_request_duration_milliseconds_bucket", app+`,le="1"`, 100)
+	f.rate("istio_request_duration_milliseconds_bucket", app+`,le="+Inf"`, 100)
 	for _, ns := range []string{"shop", "calm"} {
 		for le, n := range map[string]float64{"1": 0, "5": 5, "10": 9, "25": 10, "+Inf": 10} {
 			f.rate("istio_request_duration_milliseconds_bucket", fmt.Sprintf(
-				`reporter="source",source_workload="ingress-gateway",destination_service_namespace="%s",le="%s"`, ns, le), n)
+				`reporter="source",source_workload="ingress-gateway",source_workload_namespace="edge",destination_service_namespace="%s",le="%s"`, ns, le), n)
 		}
 	}
 	sidecar := `namespace="shop",pod="classic-1",source_workload_namespace="shop",destination_service_namespace="bank"`

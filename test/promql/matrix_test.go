@@ -180,8 +180,10 @@ var expected = map[string]struct {
 	"proxy_usage":      {34, map[string]string{"pod": "doubled", "resource": "memory"}, 64 * mib},
 	"pod_startup":      {19, map[string]string{"pod": "plain"}, 7},
 	"edge_latency":     {4, map[string]string{"namespace": "shop", "quantile": "0.99"}, 23.5},
-	"edge_requests":    {3, map[string]string{"namespace": "shop", "result": "failed"}, 1},
-	"edge_workloads":   {13, map[string]string{"namespace": "shop", "result": "failed"}, 1},
+	"edge_instruments": {1, map[string]string{"source_workload": "ingress-gateway", "source_workload_namespace": "edge"}, 1},
+	"sidecar_pods":     {1, map[string]string{"namespace": "shop"}, 8},
+	"edge_requests":    {4, map[string]string{"namespace": "shop", "result": "failed"}, 1},
+	"edge_workloads":   {14, map[string]string{"namespace": "shop", "result": "failed"}, 1},
 	"proxied_requests": {2, map[string]string{"reporter": "destination"}, 30},
 	"istiod_pushes":    {1, nil, 2},
 	"zone_bytes":       {2, map[string]string{"destination_zone": "b"}, 400},
@@ -256,6 +258,8 @@ func TestQuantilesAreThoseOfTheEngine(t *testing.T) {
 	}
 	s := promqltest.LoadedStorage(t, script.String())
 	m := lookup(t, "edge_latency")
+	params := params
+	params.EdgeMatcher = `reporter="source",source_workload="ingress-gateway"`
 	got := map[string]float64{}
 	for _, x := range run(t, s, m, params) {
 		for _, p := range x.Points {
@@ -278,5 +282,19 @@ func TestQuantilesAreThoseOfTheEngine(t *testing.T) {
 	}
 	if compared < 2*38 {
 		t.Errorf("only %d quantiles were compared", compared)
+	}
+}
+
+// Errors are counted by gRPC status where the HTTP status is fine, and no request twice.
+func TestAGRPCOutageIsErrors(t *testing.T) {
+	s := promqltest.LoadedStorage(t, matrix())
+	got := map[string]float64{}
+	for _, x := range run(t, s, lookup(t, "edge_requests"), params) {
+		got[x.Labels["namespace"]+" "+x.Labels["result"]], _ = x.Last()
+	}
+	for key, want := range map[string]float64{"calm all": 5, "calm failed": 2, "shop all": 10, "shop failed": 1} {
+		if !near(got[key], want) {
+			t.Errorf("%s: %g requests/s, want %g", key, got[key], want)
+		}
 	}
 }

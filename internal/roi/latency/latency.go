@@ -3,7 +3,6 @@ package latency
 import (
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"sort"
 	"time"
 
@@ -24,16 +23,28 @@ type EdgeSeries struct {
 	RPS       []Hourly   `json:"rps,omitempty"`
 	Errors    []Hourly   `json:"errors,omitempty"`
 	Mode      terms.Mode `json:"mode,omitempty"`
-	// EnrolledAt is when the namespace's last workload changed mode; zero while it has not.
-	EnrolledAt time.Time `json:"enrolledAt,omitzero"`
+	// EnrolledAt is when the namespace's last workload had changed mode; zero while it has not. EnrolledFrom is the last time at which none had, zero for the same: hours between the two are
+	// neither before nor after.
+	EnrolledAt   time.Time `json:"enrolledAt,omitzero"`
+	EnrolledFrom time.Time `json:"enrolledFrom,omitzero"`
 	// VersionChanged tells that the application itself was released in the window.
 	VersionChanged bool `json:"versionChanged,omitempty"`
+	// Changed is what else changed in the namespace, such as the mode of some of its workloads; it is then no control. Empty when nothing did.
+	Changed string `json:"changed,omitempty"`
+}
+
+// from is the end of the hours before.
+func (s EdgeSeries) from() time.Time {
+	if s.EnrolledFrom.IsZero() || s.EnrolledFrom.After(s.EnrolledAt) {
+		return s.EnrolledAt
+	}
+	return s.EnrolledFrom
 }
 
 // Finding of a comparison.
 type Finding string
 
-// Findings. "No change" is claimed only with enough points; everything else that cannot be judged is insufficient data.
+// Findings. "No change" is claimed only where the whole interval lies within the margin; what is neither that nor a change is insufficient data.
 const (
 	Improved     Finding = "improved"
 	NoChange     Finding = "no change"
@@ -45,13 +56,24 @@ const (
 const (
 	// MinPoints is the fewest paired hours a verdict may rest on (Spinnaker's canary analysis asks for 50 per metric).
 	MinPoints = 50
-	// MaxTrafficChange is how much the request rate may differ between the two sides.
-	MaxTrafficChange = 0.30
+	// MaxTrafficChange is how much the request rate may differ between the two sides. What a smaller difference may explain widens the interval.
+	MaxTrafficChange = 0.20
 	// MaxErrorChange is how much the error ratio may differ, absolute: failing fast looks like speed.
 	MaxErrorChange = 0.01
-	alpha          = 0.05
-	rounds         = 500
+	// DefaultMargin is the relative change within which an interval has to lie to be called no change.
+	DefaultMargin = 0.10
+	alpha         = 0.05
 )
+
+// Options of a comparison.
+type Options struct {
+	// Settle is dropped after the change: restarts and cold caches are not the mesh.
+	Settle time.Duration
+	// Margin is the relative change below which there is none; zero for DefaultMargin.
+	Margin float64
+	// Refuse is why nothing can be compared; empty when it can.
+	Refuse string
+}
 
 // LatencyVerdict compares one namespace with itself before, net of what namespaces that did not change did meanwhile.
 type LatencyVerdict struct {
@@ -60,189 +82,189 @@ type LatencyVerdict struct {
 	Finding   Finding `json:"finding"`
 	// Why explains the finding, always.
 	Why string `json:"why"`
-	// Shift is the median difference in milliseconds with its 95% interval; absent when data is insufficient.
-	Shift terms.Figure `json:"shift"`
+	// Shift is the relative change times the level before, in milliseconds, and Change that change in per cent. Their intervals hold for all comparisons of one report together with 95%.
+	// Absent when nothing could be compared.
+	Shift  terms.Figure `json:"shift"`
+	Change terms.Figure `json:"change"`
 	// Before and After are medians of the namespace itself, for context.
 	Before terms.Figure `json:"before"`
 	After  terms.Figure `json:"after"`
 	N      int          `json:"pairedHours"`
-	// P is the rank test's p-value.
+	// P is the probability of a difference like this without a change, times the number of comparisons in the report.
 	P        float64 `json:"p"`
 	Controls int     `json:"controlNamespaces"`
 }
 
-// Latency judges every namespace that has changed mode. settle is dropped after the change: restarts and cold caches are not the mesh.
-// The controls are namespaces that changed nothing in the whole time.
-func Latency(all []EdgeSeries, settle time.Duration, rng *rand.Rand) []LatencyVerdict {
+// comparison is a verdict in the making.
+type comparison struct {
+	verdict LatencyVerdict
+	pairs   pairs
+	like    resemblance
+	// allowance is how much of the difference, as a logarithm, the change of traffic may explain.
+	allowance float64
+	judged    bool
+}
+
+// Latency judges every namespace that has changed mode. The controls are namespaces in which nothing changed in the whole time. All verdicts of one call count as one report: the chance that any of
+// them finds a change where there is none is at most 5%, for noise that resembles itself from hour to hour and from day to day (TestFalsePositivesOfAReport and make latency-campaign show it).
+func Latency(all []EdgeSeries, o Options) []LatencyVerdict {
+	if o.Margin <= 0 {
+		o.Margin = DefaultMargin
+	}
 	sorted := append([]EdgeSeries(nil), all...)
 	sort.Slice(sorted, func(i, j int) bool { return sorted[i].Namespace < sorted[j].Namespace })
-	var out []LatencyVerdict
+	var list []comparison
+	judged := 0
+	drifts := map[string]map[int64]float64{} // namespaces that moved together have the same controls
 	for _, s := range sorted {
 		if s.EnrolledAt.IsZero() {
 			continue
 		}
-		for _, q := range []struct {
-			name string
-			of   func(EdgeSeries) []Hourly
-		}{{"P50", func(e EdgeSeries) []Hourly { return e.P50 }}, {"P99", func(e EdgeSeries) []Hourly { return e.P99 }}} {
-			var controls [][]Hourly
+		for _, q := range quantiles {
+			names, controls := q.name, [][]Hourly(nil)
 			for _, c := range sorted {
-				if c.EnrolledAt.IsZero() && !c.VersionChanged && len(q.of(c)) > 0 && trafficHeld(c, s.EnrolledAt, settle) == "" {
-					controls = append(controls, q.of(c))
+				if c.EnrolledAt.IsZero() && !c.VersionChanged && c.Changed == "" && len(q.of(c)) > 0 && trafficHeld(c, s.from(), s.EnrolledAt, o.Settle) == "" {
+					names, controls = names+" "+c.Namespace, append(controls, q.of(c))
 				}
 			}
-			out = append(out, judge(s, q.name, q.of(s), controls, settle, rng))
+			if _, ok := drifts[names]; !ok {
+				for i := range controls {
+					controls[i] = logs(controls[i])
+				}
+				drifts[names] = driftOf(controls)
+			}
+			x := compare(s, q.name, q.of(s), len(controls), drifts[names], o)
+			if x.judged {
+				judged++
+			}
+			list = append(list, x)
 		}
+	}
+	shared := sharedResemblance(list, judged)
+	var out []LatencyVerdict
+	for _, x := range list {
+		if x.judged {
+			x.judge(judged, shared, o)
+		}
+		out = append(out, x.verdict)
 	}
 	return out
 }
 
-func judge(s EdgeSeries, quantile string, series []Hourly, controls [][]Hourly, settle time.Duration, rng *rand.Rand) LatencyVerdict {
-	v := LatencyVerdict{Namespace: s.Namespace, Quantile: quantile, Finding: Insufficient, P: 1, Controls: len(controls)}
-	no := func(format string, args ...any) LatencyVerdict {
+var quantiles = []struct {
+	name string
+	of   func(EdgeSeries) []Hourly
+}{{"P50", func(e EdgeSeries) []Hourly { return e.P50 }}, {"P99", func(e EdgeSeries) []Hourly { return e.P99 }}}
+
+// compare pairs the hours, or says why that is not possible.
+func compare(s EdgeSeries, quantile string, series []Hourly, controls int, drift map[int64]float64, o Options) comparison {
+	x := comparison{verdict: LatencyVerdict{Namespace: s.Namespace, Quantile: quantile, Finding: Insufficient, P: 1, Controls: controls}}
+	v := &x.verdict
+	no := func(format string, args ...any) comparison {
 		v.Why = fmt.Sprintf(format, args...)
-		v.Shift = terms.Missing("ms", v.Why)
-		return v
+		v.Shift, v.Change = terms.Missing("ms", v.Why), terms.Missing("%", v.Why)
+		return x
 	}
-	own := adjust(series, nil)
-	pre, post := split(own, s.EnrolledAt, settle)
-	if len(pre) > 0 {
-		v.Before = terms.Known(Median(Values(pre)), "ms", "edge "+quantile+", median of hours")
-	} else {
-		v.Before = terms.Missing("ms", "no hours before the change")
-	}
-	if len(post) > 0 {
-		v.After = terms.Known(Median(Values(post)), "ms", "edge "+quantile+", median of hours")
-	} else {
-		v.After = terms.Missing("ms", "no hours after the change")
+	pre, post := split(series, s.from(), s.EnrolledAt, o.Settle)
+	v.Before, v.After = level(pre, quantile, "before"), level(post, quantile, "after")
+	if o.Refuse != "" {
+		return no("%s", o.Refuse)
 	}
 	if s.VersionChanged {
 		return no("the application was released in the same window")
 	}
-	if why := trafficHeld(s, s.EnrolledAt, settle); why != "" {
+	if why := trafficHeld(s, s.from(), s.EnrolledAt, o.Settle); why != "" {
 		return no("%s", why)
 	}
-	diff := adjust(series, controls)
-	before, after := split(diff, s.EnrolledAt, settle)
-	paired, preUsed, postUsed := pairByHourOfWeek(before, after)
-	v.N = len(paired)
-	if v.N < MinPoints {
+	before, after := split(less(logs(series), drift), s.from(), s.EnrolledAt, o.Settle)
+	x.pairs = pair(before, after)
+	v.N = len(x.pairs.diffs)
+	if v.N < MinPoints || x.pairs.independent < 2 {
 		return no("%d paired hours, at least %d are needed", v.N, MinPoints)
 	}
-	if constant(preUsed) && constant(postUsed) && (len(controls) == 0 || Median(paired) == 0) {
+	if constant(x.pairs.pre) && constant(x.pairs.post) && (controls == 0 || mean(Values(x.pairs.diffs)) == 0) {
 		return no("the quantile stands still inside one histogram bucket: the instrument cannot resolve a change")
 	}
-	v.P = terms.Tidy(MannWhitney(preUsed, postUsed, inflationOf(paired)))
-	shift := Median(paired)
-	low, high := BlockBootstrap(paired, blockLength(paired), rounds, 1-alpha, rng)
-	source := fmt.Sprintf("edge %s, difference of hours of the week before and after", quantile)
-	if len(controls) > 0 {
-		source += fmt.Sprintf(", less what %d unchanged namespaces did", len(controls))
+	x.like = resemblanceOf(x.pairs.diffs)
+	x.allowance = explainedByTraffic(s, before, o.Settle)
+	x.judged = true
+	return x
+}
+
+func level(hours []Hourly, quantile, side string) terms.Figure {
+	if len(hours) == 0 {
+		return terms.Missing("ms", "no hours "+side+" the change")
+	}
+	return terms.Known(Median(Values(hours)), "ms", "edge "+quantile+", median of hours")
+}
+
+// Margins of the estimate of how much days resemble each other, in standard errors. Several comparisons at once look further into the tails, where an estimate that is too low does more harm.
+const (
+	ownMargin    = 1.0
+	marginGrowth = 0.5
+	sharedMargin = 1.0
+)
+
+// sharedResemblance is what all comparisons of a report say together about how days resemble each other: noise that comes from the cluster is the same everywhere, and twenty series tell more of it than one.
+func sharedResemblance(list []comparison, judged int) float64 {
+	var all resemblance
+	for _, x := range list {
+		if !x.judged {
+			continue
+		}
+		for i := range all.at {
+			all.at[i] += x.like.at[i] / float64(judged)
+		}
+		all.n += x.like.n
+	}
+	return all.dayToDay(sharedMargin)
+}
+
+// judge gives the finding; comparisons is how many the report makes.
+func (x *comparison) judge(comparisons int, shared float64, o Options) {
+	v, p := &x.verdict, x.pairs
+	k := float64(comparisons)
+	r := math.Max(x.like.dayToDay(ownMargin+marginGrowth*math.Log(k)), shared)
+	shift := mean(p.days)
+	se, df := dayError(p.days, p.independent, r)
+	half := studentQuantile(alpha/k, df)*se + x.allowance
+	if q, ok := terms.Ratio(math.Max(0, math.Abs(shift)-x.allowance), se); ok {
+		v.P = terms.Tidy(math.Min(1, k*studentTail(q, df)))
+	}
+	low, high := shift-half, shift+half
+	source := fmt.Sprintf("edge %s, ratio of hours of the week before and after", v.Quantile)
+	if v.Controls > 0 {
+		source += fmt.Sprintf(", less what %d unchanged namespaces did", v.Controls)
 	} else {
 		source += "; no unchanged namespace to compare with, so other causes are not ruled out"
 	}
-	v.Shift = terms.Known(shift, "ms", source).Between(low, high)
-	// Both must agree: each alone is too ready on short series whose hours resemble each other.
-	switch {
-	case v.P < alpha && high < 0:
+	percent := func(l float64) float64 { return 100 * math.Expm1(l) }
+	v.Change = terms.Known(percent(shift), "%", source).Between(percent(low), percent(high))
+	base := 0.0
+	if v.Before.Value != nil {
+		base = *v.Before.Value / 100
+	}
+	v.Shift = terms.Known(base*percent(shift), "ms", source).Between(base*percent(low), base*percent(high))
+	v.Why = fmt.Sprintf("change %s, p=%.3g over %d comparisons, %d paired hours", v.Change, v.P, comparisons, v.N)
+	switch margin := math.Log1p(o.Margin); {
+	case high < 0:
 		v.Finding = Improved
-	case v.P < alpha && low > 0:
+	case low > 0:
 		v.Finding = Worse
-	default:
+	case low > -margin && high < margin:
 		v.Finding = NoChange
+		v.Why += fmt.Sprintf("; all of it within the margin of %s%%", terms.Number(100*o.Margin))
+	default:
+		v.Why += fmt.Sprintf("; that is neither a change nor within the margin of %s%%: it takes more hours, or controls, to tell", terms.Number(100*o.Margin))
 	}
-	v.Why = fmt.Sprintf("shift %s, rank test p=%.3g, %d paired hours", v.Shift, v.P, v.N)
-	if v.Finding == NoChange {
-		v.Why += fmt.Sprintf("; a change smaller than %s ms would not have been seen", terms.Number(math.Max(high-shift, shift-low)))
+	if x.allowance > 0.001 {
+		v.Why += fmt.Sprintf("; widened by %.2g%% for what the change of traffic may explain", percent(x.allowance))
 	}
-	return v
-}
-
-// blockLength grows with how much an hour resembles the one before.
-func blockLength(s []float64) int {
-	r := math.Max(0, math.Min(autocorrelation(s), 0.9))
-	return max(2, int(math.Ceil(math.Cbrt(float64(len(s)))*(1+3*r))))
-}
-
-// adjust subtracts, hour by hour, the median of the controls. Hours in which a control is silent use the others; hours without
-// any control drop out.
-func adjust(series []Hourly, controls [][]Hourly) []Hourly {
-	if len(controls) == 0 {
-		return series
-	}
-	at := map[int64][]float64{}
-	for _, c := range controls {
-		base := Median(Values(c))
-		for _, h := range c {
-			at[hour(h.T)] = append(at[hour(h.T)], h.V-base)
-		}
-	}
-	var out []Hourly
-	for _, h := range series {
-		if c := at[hour(h.T)]; len(c) > 0 {
-			out = append(out, Hourly{h.T, h.V - Median(c)})
-		}
-	}
-	return out
-}
-
-func hour(t int64) int64 { return t / 3600 }
-
-// split cuts at the change; hours that reach into the change or the time to settle drop out.
-func split(in []Hourly, at time.Time, settle time.Duration) (before, after []Hourly) {
-	for _, h := range in {
-		switch {
-		case h.T <= at.Unix():
-			before = append(before, h)
-		case h.T-3600 >= at.Add(settle).Unix():
-			after = append(after, h)
-		}
-	}
-	return before, after
-}
-
-// pairByHourOfWeek compares Monday nine o'clock with Monday nine o'clock; hours of the week that one side lacks drop out. Where both
-// sides cover less than a week in common, it pairs by hour of the day instead. Each hour after is paired with the median of its like before.
-func pairByHourOfWeek(before, after []Hourly) (diffs, pre, post []float64) {
-	for _, period := range []int64{7 * 24, 24} {
-		diffs, pre, post = pair(before, after, period)
-		if len(diffs) >= MinPoints {
-			return diffs, pre, post
-		}
-	}
-	return diffs, pre, post
-}
-
-func pair(before, after []Hourly, period int64) (diffs, pre, post []float64) {
-	like := map[int64][]float64{}
-	for _, h := range before {
-		k := hour(h.T) % period
-		like[k] = append(like[k], h.V)
-	}
-	used := map[int64]bool{}
-	for _, h := range after {
-		k := hour(h.T) % period
-		if vs := like[k]; len(vs) > 0 {
-			diffs = append(diffs, h.V-Median(vs))
-			post = append(post, h.V)
-			used[k] = true
-		}
-	}
-	for _, h := range before {
-		if used[hour(h.T)%period] {
-			pre = append(pre, h.V)
-		}
-	}
-	if len(pre) < len(diffs) {
-		// Fewer hours before than after: the pairs are only worth the scarcer side.
-		diffs, post = diffs[:len(pre)], post[:len(pre)]
-	}
-	return diffs, pre, post
 }
 
 // trafficHeld says why latency before and after cannot be compared, empty when it can.
-func trafficHeld(s EdgeSeries, at time.Time, settle time.Duration) string {
-	pre, post := split(s.RPS, at, settle)
+func trafficHeld(s EdgeSeries, from, at time.Time, settle time.Duration) string {
+	pre, post := split(s.RPS, from, at, settle)
 	if len(pre) == 0 || len(post) == 0 {
 		return "the request rate is not known on both sides"
 	}
@@ -254,83 +276,53 @@ func trafficHeld(s EdgeSeries, at time.Time, settle time.Duration) string {
 	if math.Abs(change) > MaxTrafficChange {
 		return fmt.Sprintf("traffic changed by %+.0f%% (%s to %s requests/s)", change*100, terms.Number(a), terms.Number(b))
 	}
-	if a, b, ok := ErrorRatios(s, at, settle); ok && math.Abs(b-a) > MaxErrorChange {
+	if a, b, ok := errorRatios(s, from, at, settle); ok && math.Abs(b-a) > MaxErrorChange {
 		return fmt.Sprintf("the error ratio changed from %.2g%% to %.2g%%", a*100, b*100)
 	}
 	return ""
 }
 
-// ErrorRatios are the medians before and after.
-func ErrorRatios(s EdgeSeries, at time.Time, settle time.Duration) (before, after float64, ok bool) {
-	pre, post := split(s.Errors, at, settle)
+// steadyTraffic is the spread of the logarithm of the request rate below which the hours say nothing about how latency follows it.
+const steadyTraffic = 0.05
+
+// explainedByTraffic is how much of a difference of latency, as a logarithm, the change of traffic may explain: that change, times how strongly latency followed traffic from hour to hour before. Where
+// traffic was too steady to tell, latency is taken to be proportional to it. before are logarithms of latency.
+func explainedByTraffic(s EdgeSeries, before []Hourly, settle time.Duration) float64 {
+	pre, post := split(logs(s.RPS), s.from(), s.EnrolledAt, settle)
+	change := math.Abs(mean(Values(pair(pre, post).diffs)))
+	rate := map[int64]float64{}
+	for _, h := range pre {
+		rate[hour(h.T)] = h.V
+	}
+	var x, y []float64
+	for _, h := range before {
+		if r, ok := rate[hour(h.T)]; ok {
+			x, y = append(x, r), append(y, h.V)
+		}
+	}
+	mx, my := mean(x), mean(y)
+	sxx, sxy, syy := 0.0, 0.0, 0.0
+	for i := range x {
+		sxx, sxy, syy = sxx+(x[i]-mx)*(x[i]-mx), sxy+(x[i]-mx)*(y[i]-my), syy+(y[i]-my)*(y[i]-my)
+	}
+	n := float64(len(x))
+	if n < MinPoints || math.Sqrt(sxx/n) < steadyTraffic {
+		return change
+	}
+	slope := sxy / sxx
+	se := math.Sqrt(math.Max(0, syy-slope*sxy) / (n - 2) / sxx)
+	return change * (math.Abs(slope) + 3*se)
+}
+
+// ErrorRatios are the medians before and after the namespace's change.
+func ErrorRatios(s EdgeSeries, settle time.Duration) (before, after float64, ok bool) {
+	return errorRatios(s, s.from(), s.EnrolledAt, settle)
+}
+
+func errorRatios(s EdgeSeries, from, at time.Time, settle time.Duration) (before, after float64, ok bool) {
+	pre, post := split(s.Errors, from, at, settle)
 	if len(pre) == 0 || len(post) == 0 {
 		return 0, 0, false
 	}
 	return Median(Values(pre)), Median(Values(post)), true
-}
-
-// Values are the values alone.
-func Values(in []Hourly) []float64 {
-	out := make([]float64, len(in))
-	for i, h := range in {
-		out[i] = h.V
-	}
-	return out
-}
-
-func constant(in []float64) bool {
-	for _, v := range in {
-		if v != in[0] {
-			return false
-		}
-	}
-	return true
-}
-
-// ModeEdge is what the edge saw of the workloads in one mode. Figures that are not known say why.
-type ModeEdge struct {
-	Mode terms.Mode
-	// Namespaces are those with such workloads.
-	Namespaces       []string
-	P50, P99, Errors terms.Figure
-}
-
-// ModeLatency is what the edge saw of the workloads in one mode: context, not a comparison. Modes serve different
-// applications, so a difference between two rows is not an effect of the mesh.
-type ModeLatency struct {
-	Mode       terms.Mode   `json:"mode"`
-	Namespaces []string     `json:"namespaces,omitempty"`
-	P50        terms.Figure `json:"p50"`
-	P99        terms.Figure `json:"p99"`
-	Errors     terms.Figure `json:"errorRatio"`
-	Startup    terms.Figure `json:"startup"`
-}
-
-// ByMode joins what the edge saw with how long pods take to start: seconds from created to ready, by mode.
-func ByMode(edge []ModeEdge, startups map[terms.Mode][]float64) []ModeLatency {
-	by := map[terms.Mode]ModeLatency{}
-	for _, e := range edge {
-		by[e.Mode] = ModeLatency{Mode: e.Mode, Namespaces: e.Namespaces, P50: e.P50, P99: e.P99, Errors: e.Errors, Startup: terms.Missing("s", "no pod start-up times")}
-	}
-	if m, ok := by[terms.ModeMixed]; ok {
-		m.Startup = terms.Missing("s", "pods are counted under their own mode")
-		by[terms.ModeMixed] = m
-	}
-	for mode, seconds := range startups {
-		m, ok := by[mode]
-		if !ok {
-			const none = "no edge series"
-			m = ModeLatency{Mode: mode, P50: terms.Missing("ms", none), P99: terms.Missing("ms", none), Errors: terms.Missing("ratio", none), Startup: terms.Missing("s", "no pod start-up times")}
-		}
-		if len(seconds) > 0 {
-			m.Startup = terms.Known(Median(seconds), "s", fmt.Sprintf("pods, created to ready, median of %d", len(seconds)))
-		}
-		by[mode] = m
-	}
-	out := make([]ModeLatency, 0, len(by))
-	for _, m := range by {
-		out = append(out, m)
-	}
-	sort.Slice(out, func(i, j int) bool { return out[i].Mode < out[j].Mode })
-	return out
 }

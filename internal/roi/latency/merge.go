@@ -16,6 +16,9 @@ func Merge(old, recent []EdgeSeries) []EdgeSeries {
 		}
 		s.P50, s.P99, s.RPS, s.Errors = mergeHours(o.P50, s.P50), mergeHours(o.P99, s.P99), mergeHours(o.RPS, s.RPS), mergeHours(o.Errors, s.Errors)
 		s.VersionChanged = s.VersionChanged || o.VersionChanged
+		if s.Changed == "" {
+			s.Changed = o.Changed
+		}
 		by[s.Namespace] = s
 	}
 	out := make([]EdgeSeries, 0, len(by))

@@ -2,10 +2,7 @@ package latency
 
 import (
 	"math"
-	"math/rand/v2"
 	"sort"
-
-	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 )
 
 // Median is the median; it sorts a copy.
@@ -24,123 +21,123 @@ func Quantile(in []float64, q float64) float64 {
 	return s[lo] + (pos-float64(lo))*(s[hi]-s[lo])
 }
 
-// MannWhitney is the two-sided p-value of the rank-sum test that a and b come from the same distribution, by the
-// normal approximation with tie and continuity correction, which is close from 20 values a side on. inflation is how many
-// values are worth one independent one (1 when all are). The result is 1 when either side is empty or all values are equal.
-func MannWhitney(a, b []float64, inflation float64) float64 {
-	n, m := float64(len(a)), float64(len(b))
-	if n == 0 || m == 0 {
-		return 1
+func mean(in []float64) float64 {
+	sum := 0.0
+	for _, v := range in {
+		sum += v
 	}
-	type obs struct {
-		v     float64
-		first bool
+	return sum / float64(max(1, len(in)))
+}
+
+// lags, in hours, at which the resemblance of hours is read to tell how much a day resembles the day before.
+var lags = []int{1, 6, 12, 24}
+
+// resemblance is what a series of hours says about the autocorrelation at each of lags, put right for its bias.
+type resemblance struct {
+	at [4]float64
+	n  float64 // hours
+}
+
+// resemblanceOf reads it from a series with gaps.
+func resemblanceOf(series []Hourly) resemblance {
+	out := resemblance{n: float64(len(series))}
+	at := make(map[int64]float64, len(series))
+	m := mean(Values(series))
+	spread := 0.0
+	for _, h := range series {
+		at[hour(h.T)] = h.V - m
+		spread += (h.V - m) * (h.V - m)
 	}
-	all := make([]obs, 0, len(a)+len(b))
-	for _, v := range a {
-		all = append(all, obs{v, true})
+	if spread == 0 || len(series) < 3 {
+		return out
 	}
-	for _, v := range b {
-		all = append(all, obs{v, false})
-	}
-	sort.Slice(all, func(i, j int) bool { return all[i].v < all[j].v })
-	rankSum, ties := 0.0, 0.0
-	for i := 0; i < len(all); {
-		j := i
-		for j < len(all) && all[j].v == all[i].v {
-			j++
-		}
-		rank := float64(i+j+1) / 2
-		for k := i; k < j; k++ {
-			if all[k].first {
-				rankSum += rank
+	for i, lag := range lags {
+		sum, pairs := 0.0, 0
+		for _, h := range series { // in order, so that equal series give equal sums
+			if before, ok := at[hour(h.T)-int64(lag)]; ok {
+				sum += (h.V - m) * before
+				pairs++
 			}
 		}
-		t := float64(j - i)
-		ties += t*t*t - t
-		i = j
-	}
-	u := rankSum - n*(n+1)/2
-	total := n + m
-	variance := n * m / 12 * (total + 1 - ties/(total*(total-1)))
-	if variance <= 0 {
-		return 1
-	}
-	z := (math.Abs(u-n*m/2) - 0.5) / math.Sqrt(variance*math.Max(inflation, 1))
-	if z <= 0 {
-		return 1
-	}
-	return math.Erfc(z / math.Sqrt2)
-}
-
-// BlockBootstrap is a confidence interval of the median of a series by the circular block bootstrap: whole runs of neighbouring
-// values are drawn, so that values which resemble their neighbours (latency by the hour does) do not pass for independent ones. With few
-// blocks the percentile interval is too narrow; it is widened as Student's t is against the normal.
-func BlockBootstrap(series []float64, block, rounds int, confidence float64, rng *rand.Rand) (low, high float64) {
-	n := len(series)
-	if n == 0 {
-		return 0, 0
-	}
-	block = max(1, min(block, n))
-	medians := make([]float64, rounds)
-	sample := make([]float64, 0, n+block)
-	for r := range medians {
-		sample = sample[:0]
-		for len(sample) < n {
-			start := rng.IntN(n)
-			for k := range block {
-				sample = append(sample, series[(start+k)%n])
-			}
+		if pairs == 0 {
+			continue
 		}
-		medians[r] = Median(sample[:n])
+		// Divided by all hours, not by the pairs, so that it never exceeds 1; a gap takes no more away than the end of the series does.
+		r := sum / float64(pairs) / (spread / out.n) * float64(max(0, len(series)-lag)) / out.n
+		out.at[i] = r + (1+4*math.Max(r, 0))/out.n
 	}
-	tail := (1 - confidence) / 2
-	widen := studentWidening(n/block - 1)
-	middle := Median(series)
-	return middle - widen*(middle-Quantile(medians, tail)), middle + widen*(Quantile(medians, 1-tail)-middle)
+	return out
 }
 
-// studentWidening is the ratio of the 97.5% quantiles of Student's t with df degrees of freedom and of the normal, by the first terms of
-// the Cornish-Fisher expansion (Abramowitz and Stegun 26.7.5).
-func studentWidening(df int) float64 {
-	d := float64(max(df, 1))
-	const z = 1.959964
-	g1 := (z*z*z + z) / 4
-	g2 := (5*math.Pow(z, 5) + 16*z*z*z + 3*z) / 96
-	g3 := (3*math.Pow(z, 7) + 19*math.Pow(z, 5) + 17*z*z*z - 15*z) / 384
-	return (z + g1/d + g2/(d*d) + g3/(d*d*d)) / z
+// dayToDay is how much the mean of a day resembles that of the day before, were the series first-order autoregressive. A day is too coarse to tell from one week, so lags within
+// a day count as well: each estimate is raised by margin times its standard error and the largest stands, since too few false alarms are better than too many.
+func (x resemblance) dayToDay(margin float64) float64 {
+	most := 0.0
+	for i, lag := range lags {
+		if x.n == 0 {
+			break
+		}
+		r := x.at[i] + margin*math.Sqrt(math.Max(1-x.at[i]*x.at[i], 0)/x.n)
+		r = math.Max(0, math.Min(r, math.Pow(longest, float64(lag))))
+		most = math.Max(most, math.Pow(r, 24/float64(lag)))
+	}
+	return most
 }
 
-// inflationOf is how many values of the series are worth one independent one, were it first-order autoregressive: (1+r)/(1-r). The sample
-// autocorrelation is biased low by about (1+4r)/n, which is put back, with half its standard error on top: too few false alarms are better
-// than too many.
-func inflationOf(s []float64) float64 {
-	r, n := autocorrelation(s), float64(max(len(s), 1))
-	r += (1+4*r)/n + 0.5*math.Sqrt(math.Max(1-r*r, 0)/n)
-	r = math.Max(0, math.Min(r, 0.95))
-	return (1 + r) / (1 - r)
+// longest is the strongest resemblance of neighbouring hours that is reckoned with: noise that halves in two weeks. What moves more slowly is a trend and no series of two weeks can tell it from a change.
+const longest = 0.998
+
+// meanVariance is the variance of the mean of n values of a first-order autoregressive series of variance 1.
+func meanVariance(n int, r float64) float64 {
+	sum := float64(n)
+	for k := 1; k < n; k++ {
+		sum += 2 * float64(n-k) * math.Pow(r, float64(k))
+	}
+	return sum / float64(n*n)
 }
 
-// autocorrelation at lag one, 0 where it cannot be said.
-func autocorrelation(s []float64) float64 {
-	if len(s) < 3 {
-		return 0
+// dayError is the standard error of the mean of days that resemble the day before by r, and the degrees of freedom that it rests on. independent is how many of them there are with a
+// day before of their own: a day that serves as the comparison for several brings its own error into all of them.
+func dayError(days []float64, independent int, r float64) (se, df float64) {
+	m, ss := mean(days), 0.0
+	for _, d := range days {
+		ss += (d - m) * (d - m)
 	}
-	mean := 0.0
-	for _, v := range s {
-		mean += v
+	// The days' own spread leaves out how far all of them are off together.
+	spread := ss / float64(len(days)) / (1 - meanVariance(len(days), r))
+	return math.Sqrt(spread * meanVariance(independent, r)), math.Max(1, float64(independent-1)*(1-r)/(1+r))
+}
+
+// studentTail is the probability that Student's t with df degrees of freedom (rounded down) lies beyond t on either side, by the finite sums of Abramowitz and Stegun 26.7.3 and 26.7.4.
+func studentTail(t, df float64) float64 {
+	v := int(math.Max(1, math.Floor(df)))
+	theta := math.Atan(math.Abs(t) / math.Sqrt(float64(v)))
+	s, c := math.Sincos(theta)
+	if v%2 == 1 {
+		sum, term := 0.0, c
+		for k := 1; k <= v-2; k += 2 {
+			sum += term
+			term *= c * c * float64(k+1) / float64(k+2)
+		}
+		return math.Max(0, 1-2/math.Pi*(theta+s*sum))
 	}
-	mean /= float64(len(s))
-	num, den := 0.0, 0.0
-	for i, v := range s {
-		den += (v - mean) * (v - mean)
-		if i > 0 {
-			num += (v - mean) * (s[i-1] - mean)
+	sum, term := 0.0, 1.0
+	for k := 0; k <= v-2; k += 2 {
+		sum += term
+		term *= c * c * float64(k+1) / float64(k+2)
+	}
+	return math.Max(0, 1-s*sum)
+}
+
+// studentQuantile is the t beyond which, on both sides together, a share of tail lies.
+func studentQuantile(tail, df float64) float64 {
+	lo, hi := 0.0, 1e6
+	for range 80 {
+		if mid := (lo + hi) / 2; studentTail(mid, df) > tail {
+			lo = mid
+		} else {
+			hi = mid
 		}
 	}
-	r, ok := terms.Ratio(num, den)
-	if !ok {
-		return 0
-	}
-	return r
+	return hi
 }
