@@ -56,28 +56,7 @@ func MetricGaps(d metric.Dump) []terms.Gap {
 			gaps = append(gaps, terms.Gap{What: "metric " + r.Metric, Why: fmt.Sprintf("%d values were NaN or infinite and are left out", r.Dropped)})
 		}
 	}
-	if few, all := fewSamples(d); few*2 > all {
-		gaps = append(gaps, terms.Gap{What: "usage", Why: fmt.Sprintf("%d of %d pods were seen at one of the instants only: they are younger than the window", few, all),
-			Costs: "their usage is that of one hour of the day, not a mean over the window"})
-	}
 	return append(gaps, coverage(d)...)
-}
-
-// fewSamples counts the pods whose usage was seen at one instant only.
-func fewSamples(d metric.Dump) (few, all int) {
-	r := d.Result("proxy_usage")
-	if !r.Usable() {
-		return 0, 0
-	}
-	for _, s := range r.Series {
-		if s.Labels["resource"] != "cpu" {
-			continue
-		}
-		if all++; len(s.Points) < 2 {
-			few++
-		}
-	}
-	return few, all
 }
 
 // coverage tells how much of the window the server remembers.
@@ -100,27 +79,37 @@ func coverage(d metric.Dump) []terms.Gap {
 	return gaps
 }
 
-// usageOf is each pod's mean over the instants at which it was seen.
-func usageOf(d metric.Dump) map[string]roi.Use {
+// usageOf is each pod's mean over the instants at which it was seen. A pod that was seen at one alone, since it is younger than the window, gets the mean of its workload's earlier
+// pods with it: what is released every day has pods of a few hours, and one hour of the day says little.
+func usageOf(d metric.Dump, c terms.Cluster) map[string]roi.Use {
 	out := map[string]roi.Use{}
 	r := d.Result("proxy_usage")
 	if !r.Usable() {
 		return out
 	}
-	for _, s := range r.Series {
-		v, ok := s.Mean()
-		if !ok {
-			continue
-		}
-		k := s.Labels["namespace"] + "/" + s.Labels["pod"]
-		u := out[k]
-		switch s.Labels["resource"] {
+	set := func(pod, resource string, v float64) {
+		u := out[pod]
+		switch resource {
 		case "cpu":
 			u.CPU, u.HasCPU = v, true
 		case "memory":
 			u.Memory, u.HasMemory = v, true
 		}
-		out[k] = u
+		out[pod] = u
+	}
+	for _, s := range r.Series {
+		if v, ok := s.Mean(); ok {
+			set(s.Labels["namespace"]+"/"+s.Labels["pod"], s.Labels["resource"], v)
+		}
+	}
+	earlier := earlierPods(r, c)
+	for _, s := range r.Series {
+		pod := s.Labels["namespace"] + "/" + s.Labels["pod"]
+		if w := earlier.workload[pod]; w != "" && len(s.Points) == 1 {
+			if v, ok := earlier.mean(w, s.Labels["resource"]); ok {
+				set(pod, s.Labels["resource"], v)
+			}
+		}
 	}
 	return out
 }
@@ -148,7 +137,7 @@ func meshPodsFromMetrics(d metric.Dump) []roi.MeshPod {
 			requests[k] = x
 		}
 	}
-	use := usageOf(d)
+	use := usageOf(d, terms.Cluster{})
 	var out []roi.MeshPod
 	for _, s := range roles.Series {
 		p := roi.MeshPod{Namespace: s.Labels["namespace"], Name: s.Labels["pod"], Role: terms.Role(s.Labels["role"])}

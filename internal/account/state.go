@@ -59,14 +59,14 @@ func FromObjects(snap *snapshot.Snapshot, d metric.Dump, plan *Plan) *State {
 	if plan != nil {
 		s.setWaves()
 	}
-	s.Pods, s.Source = roi.MeshPods(s.Cluster, usageOf(d)), "pods of the input"
+	s.Pods, s.Source = roi.MeshPods(s.Cluster, usageOf(d, s.Cluster)), "pods of the input"
 	s.modes, s.since = namespaceModes(s.Cluster)
 	if len(s.Cluster.Nodes) == 0 {
 		s.Gaps = append(s.Gaps, terms.Gap{What: "nodes", Why: "the input has none", Costs: "rung 3 cannot be simulated, and what ztunnel and istio-cni request on each node is not in rung 1"})
 	} else {
 		s.Gaps = append(s.Gaps, volumeGaps(snap)...)
 	}
-	s.Gaps = append(s.Gaps, MetricGaps(d)...)
+	s.Gaps = append(append(s.Gaps, MetricGaps(d)...), youngGaps(d, s.Cluster, s.Pods)...)
 	return s
 }
 
@@ -76,7 +76,7 @@ func FromMetrics(d metric.Dump, plan *Plan, unreadable error) *State {
 	s.Gaps = append(s.Gaps, terms.Gap{What: "Kubernetes API", Why: oneLine(unreadable.Error()),
 		Costs: "roles come from metrics by heuristic; no verdicts, so nothing is known to leave, and nodes are not simulated (rung 3)"})
 	s.Pods, s.Source = meshPodsFromMetrics(d), "kube-state-metrics, roles by heuristic"
-	s.Gaps = append(s.Gaps, MetricGaps(d)...)
+	s.Gaps = append(append(s.Gaps, MetricGaps(d)...), youngGaps(d, s.Cluster, s.Pods)...)
 	return s
 }
 

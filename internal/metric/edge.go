@@ -92,13 +92,18 @@ func (p Params) failed() []string {
 	return out
 }
 
-// rates are the rates of the series that any of the matchers selects; no series may be selected by two.
+// rates are the rates of the series that any of the matchers selects; no series may be selected by two. Copies of replicas count once, where it matters: quantiles of buckets that are all
+// there twice are the same.
 func rates(series, over string, matchers []string) string {
 	parts := make([]string, len(matchers))
 	for i, m := range matchers {
 		parts[i] = fmt.Sprintf("rate(%s{%s}[%s])", series, m, over)
 	}
-	return strings.Join(parts, " or ")
+	all := strings.Join(parts, " or ")
+	if strings.HasSuffix(series, "_bucket") {
+		return all
+	}
+	return deduplicated(all)
 }
 
 // Values of the result label of edge_requests.

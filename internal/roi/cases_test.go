@@ -272,3 +272,63 @@ func TestAPriceIsTheNodesOrNone(t *testing.T) {
 		}
 	}
 }
+
+// One pool of eight types of a size, three nodes each, full: any type holds any pod, so 480 pods of which 38 fit a node need 13 of the 24. Packed type by type, each would lose one.
+func TestAPoolOfEqualTypesLosesWhatItNoLongerNeeds(t *testing.T) {
+	var c terms.Cluster
+	n := 0
+	for i := range 24 {
+		node := machine(fmt.Sprintf("k%02d", i), fmt.Sprintf("t%d", i%8), "8", map[string]string{"karpenter.sh/nodepool": "default"})
+		c.Nodes = append(c.Nodes, node)
+		for range 20 {
+			c.Pods = append(c.Pods, sized("web", n, node.Name, "200m", "200m"))
+			n++
+		}
+	}
+	f := expectNodes(t, c, roitest.LeaveAll(c), 0.2, 11)
+	if got := *f.Money.PerMonth.Value; got < 11*0.2*HoursPerMonth-1e-6 || got > 11*0.2*HoursPerMonth+1e-6 {
+		t.Errorf("worth %s, want %g", f.Money.PerMonth, 11*0.2*HoursPerMonth)
+	}
+}
+
+// Karpenter has no 50% rule: nodes that are 60% full go as well when their pods fit elsewhere.
+func TestKarpenterHasNoThreshold(t *testing.T) {
+	for label, want := range map[string]int{"karpenter.sh/nodepool": 2, "eks.amazonaws.com/nodegroup": 0} {
+		var c terms.Cluster
+		for i := range 6 {
+			node := machine(fmt.Sprintf("n%d", i), "m6i.2xlarge", "8", map[string]string{label: "default"})
+			c.Nodes = append(c.Nodes, node)
+			for j := range 8 {
+				c.Pods = append(c.Pods, sized("web", i*8+j, node.Name, "600m", "390m"))
+			}
+		}
+		// 48 pods, 8 a node before (7.92 of 8 cores), 12 after: four nodes, each of the six at 64% until then.
+		expectNodes(t, c, roitest.LeaveAll(c), 1, want)
+	}
+}
+
+// Nodes that are no machines: a virtual node takes no ztunnel, so its pods stay; Autopilot's do, and their bill is that of requests.
+func TestNodesThatAreNoMachines(t *testing.T) {
+	for name, c := range map[string]struct {
+		node           *corev1.Node
+		leave, ztunnel int
+	}{
+		"Azure Container Instances": {machine("virtual-node-aci-linux", "", "8", map[string]string{"type": "virtual-kubelet"}), 0, 0},
+		"GKE Autopilot":             {machine("gk3-pool-1", "e2-standard-8", "8", nil), 20, 1},
+	} {
+		var x terms.Cluster
+		x.Nodes = append(x.Nodes, c.node)
+		for i := range 20 {
+			p := sized("web", i, c.node.Name, "200m", "100m")
+			p.Uncaptured = terms.Uncaptured(c.node)
+			x.Pods = append(x.Pods, p)
+		}
+		f := Make(input(x, roitest.LeaveAll(x), 1))
+		if f.Leaving != c.leave || f.Money.PerMonth.Value != nil || f.Money.FleetPerMonth.Value != nil || f.Nodes.Expected.Value != nil {
+			t.Errorf("%s: %d leave, %s, worth %s of %s", name, f.Leaving, f.Nodes.Expected, f.Money.PerMonth, f.Money.FleetPerMonth)
+		}
+		if source := f.Ladder[0].Lines[0].Figure.Source; !strings.Contains(source, fmt.Sprintf("ztunnel on %d nodes", c.ztunnel)) {
+			t.Errorf("%s: %s", name, source)
+		}
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/prometheus/promql/promqltest"
 	"github.com/prometheus/prometheus/storage"
 
+	"github.com/sidestep-mesh/sidestep/internal/live"
 	"github.com/sidestep-mesh/sidestep/internal/metric"
 )
 
@@ -296,5 +297,76 @@ func TestAGRPCOutageIsErrors(t *testing.T) {
 		if !near(got[key], want) {
 			t.Errorf("%s: %g requests/s, want %g", key, got[key], want)
 		}
+	}
+}
+
+// One server for two clusters, scraped by a pair of Prometheus whose copies nobody removes, with cAdvisor as containerd without CRI labels has it: each cluster gets its own, once.
+func TestTwoClustersAPairOfReplicasAndNoImageLabel(t *testing.T) {
+	f := &fixture{}
+	f.b.WriteString("load 1m\n")
+	for i, cluster := range []string{"prod", "stage"} {
+		for _, replica := range []string{"a", "b"} {
+			id := fmt.Sprintf(`cluster="%s",prometheus_replica="%s",`, cluster, replica)
+			for n := range 4 {
+				pod := fmt.Sprintf(`%snamespace="shop",pod="web-%d"`, id, n)
+				f.gauge("kube_pod_status_phase", pod+`,phase="Running"`, 1)
+				f.gauge("kube_pod_container_info", pod+`,container="app"`, 1)
+				f.gauge("kube_pod_container_info", pod+`,container="istio-proxy"`, 1)
+				f.rate("container_cpu_usage_seconds_total", pod+`,container="istio-proxy",id="/kubepods/x"`, 0.05)
+				f.gauge("container_memory_working_set_bytes", pod+`,container="istio-proxy",id="/kubepods/x"`, 64*mib)
+			}
+			f.gauge("kube_pod_status_phase", id+`namespace="edge",pod="gw",phase="Running"`, 1)
+			f.gauge("kube_pod_container_info", id+`namespace="edge",pod="gw",container="istio-proxy"`, 1)
+			gw := id + `namespace="edge",pod="gw",reporter="source",source_workload="gw",source_workload_namespace="edge",destination_service_namespace="shop",response_code="200"`
+			f.rate("istio_requests_total", gw, 10+float64(i))
+			for _, z := range []string{"a", "b"} {
+				f.rate("istio_tcp_sent_bytes_total", id+`app="ztunnel",reporter="source",source_zone="a",destination_zone="`+z+`",destination_workload_namespace="shop"`, 100)
+				f.rate("istio_tcp_received_bytes_total", id+`app="ztunnel",reporter="source",source_zone="a",destination_zone="`+z+`",destination_workload_namespace="shop"`, 300)
+			}
+		}
+	}
+	srv := serve(t, promqltest.LoadedStorage(t, f.b.String()), "3.11.3")
+	p, err := live.NewProm(live.PromConfig{URL: srv.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.CloseIdle)
+	asked := params
+	if asked.Cluster, err = metric.ClusterMatcher("cluster=prod"); err != nil {
+		t.Fatal(err)
+	}
+	d := p.Collect(context.Background(), asked, metric.All())
+	sum := func(name string, labels map[string]string) (sum float64, n int) {
+		for _, s := range d.Result(name).Series {
+			fits := true
+			for k, v := range labels {
+				fits = fits && s.Labels[k] == v
+			}
+			if v, ok := s.Last(); ok && fits {
+				sum, n = sum+v, n+1
+			}
+		}
+		return sum, n
+	}
+	for _, c := range []struct {
+		metric string
+		labels map[string]string
+		want   float64
+	}{
+		{"pod_role", map[string]string{"role": metric.RoleSidecarClassic}, 4},
+		{"proxy_usage", map[string]string{"resource": "cpu"}, 0.2},
+		{"zone_bytes", map[string]string{"destination_zone": "b"}, 400},
+		{"edge_requests", map[string]string{"result": metric.AllRequests}, 10},
+	} {
+		if got, n := sum(c.metric, c.labels); !near(got, c.want) {
+			t.Errorf("%s: %g in %d series, want %g (%s)", c.metric, got, n, c.want, d.Result(c.metric).Why())
+		}
+	}
+	there := false
+	for _, s := range d.Result("presence").Series {
+		there = there || s.Labels["source"] == string(metric.CAdvisor)
+	}
+	if !there {
+		t.Error("cAdvisor without an image label passes for not scraped")
 	}
 }
