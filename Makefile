@@ -77,6 +77,13 @@ plan-campaign: ## prove every prefix of the plans of 20,000 generated meshes (ME
 latency-campaign: ## how often latency verdicts are wrong, over every model of noise (REPORTS=400 each)
 	@$(GO) test ./internal/roi/latency -run '^(TestFalsePositivesOfAReport|TestRealChangesAreFound)$$' -count 1 -timeout 24h -v -reports $(REPORTS)
 
+.PHONY: promise
+promise: ## put every scenario and 5,000 generated meshes into their verdicts' modes and compare (MESHES=..., SEED=...)
+	@$(GO) test ./internal/audit -run '^TestPromise$$' -count 1 -timeout 24h -v -every 1 -meshes $(PROMISED) -seed $(SEED)
+
+# How many meshes "make promise" generates, unless MESHES says so.
+PROMISED := $(if $(filter command line environment,$(origin MESHES)),$(MESHES),5000)
+
 .PHONY: bench
 bench: ## speed and memory of every part, with the curves over size
 	@$(GO) test -p 1 -run '^$$' -bench . -benchmem ./internal/...

@@ -43,12 +43,17 @@ type shown struct {
 	omitted []string
 }
 
+func newShown() *shown {
+	calls := func() map[mesh.Ref][]authz.Divergence { return map[mesh.Ref][]authz.Divergence{} }
+	return &shown{raised: calls(), differ: calls(), enforced: calls(), plaintext: calls(), named: calls(), past: calls(),
+		rules: map[mesh.Ref]Verdict{}, guarded: map[mesh.Ref]bool{}, unasked: map[mesh.Ref]error{}}
+}
+
 // consult raises verdicts until the state in which everybody is in their verdict's mode refuses and admits what today's does.
 // Verdicts are those of the rules, by application workload, and are changed. Ambient workloads do not move; what differs at them,
 // or at one that keeps its sidecar, is due to callers that do, and is kept to be told.
 func consult(m *mesh.Mesh, o Options, verdicts map[mesh.Ref]Verdict) *shown {
-	s := &shown{raised: map[mesh.Ref][]authz.Divergence{}, differ: map[mesh.Ref][]authz.Divergence{}, enforced: map[mesh.Ref][]authz.Divergence{}, plaintext: map[mesh.Ref][]authz.Divergence{},
-		named: map[mesh.Ref][]authz.Divergence{}, rules: map[mesh.Ref]Verdict{}, guarded: map[mesh.Ref]bool{}, unasked: map[mesh.Ref]error{}, past: map[mesh.Ref][]authz.Divergence{}}
+	s := newShown()
 	ready := readied(m)
 	s.ways = ready.WaysRound()
 	var prover *authz.Prover

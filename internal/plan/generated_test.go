@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sidestep-mesh/sidestep/internal/meshtest"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	securityv1beta1 "istio.io/api/security/v1beta1"
 	securityv1 "istio.io/client-go/pkg/apis/security/v1"
@@ -65,9 +66,9 @@ func (c *tally) add(p *Plan) {
 // planGenerated plans one generated mesh, twice where a divergence can be accepted.
 func planGenerated(t *testing.T, i int, c *tally) {
 	r := rand.New(rand.NewPCG(*seed, uint64(i)))
-	lines, objects := generated(r)
+	lines, objects := meshtest.Generate(r)
 	s := loadText(t, lines, objects...)
-	o := (&generator{Rand: r}).options(t)
+	o := optionsOf(r, t)
 	prove := func() *Plan {
 		p, err := Build(s, o)
 		if err != nil {
@@ -211,7 +212,7 @@ func editPolicies(p *Plan, kind StepKind, edit func(*securityv1.AuthorizationPol
 func TestPlansAreDeterministic(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 7))
 	for range 5 {
-		lines, objects := generated(r)
+		lines, objects := meshtest.Generate(r)
 		calls := generatedCalls(r, t)
 		first := built(t, loadText(t, lines, objects...), Options{Calls: calls})
 		for range 3 {

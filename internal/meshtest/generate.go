@@ -1,14 +1,12 @@
-package plan
+package meshtest
 
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
-	"testing"
 )
 
-// generator writes a mesh at random, in the lines of meshtest.Text and as further manifests.
+// generator writes a mesh at random, in the lines of Text and as further manifests.
 type generator struct {
 	*rand.Rand
 	text    strings.Builder
@@ -22,9 +20,9 @@ func (g *generator) line(format string, args ...any) { fmt.Fprintf(&g.text, form
 func (g *generator) pick(list ...string) string      { return list[g.IntN(len(list))] }
 func (g *generator) one(in int) bool                 { return g.IntN(in) == 0 }
 
-// generated is a mesh at random: modes (some of them ambient already), policies of all kinds and widths, several Services and ports,
+// Generate is a mesh at random, as lines for Text and further manifests: modes (some of them ambient already), policies of all kinds and widths, several Services and ports,
 // headless ones, Services that workloads share, Jobs, a gateway, routes, callers outside and some that keep their sidecars.
-func generated(r *rand.Rand) (lines string, objects []string) {
+func Generate(r *rand.Rand) (lines string, objects []string) {
 	g := &generator{Rand: r}
 	if g.one(3) {
 		g.line("strict")
@@ -163,64 +161,4 @@ func (g *generator) rule() string {
 			"source.namespace, values: [cli]", "source.principal, notValues: ["+g.who()+"]", "source.ip, values: [10.66.0.0/16]", "'request.auth.claims[role]', values: [admin]", "source.serviceAccount, values: [a]")+"}]")
 	}
 	return "{" + strings.Join(parts, ", ") + "}"
-}
-
-// options are those of a plan at random: calls with cycles or none observed, budgets, and a canary.
-func (g *generator) options(t testing.TB) Options {
-	var o Options
-	if !g.one(3) {
-		o.Calls = generatedCalls(g.Rand, t)
-	}
-	if g.one(6) {
-		o.Canary = g.pick("app", "cli")
-	}
-	if g.one(6) {
-		o.MaxNamespaces = 1
-	}
-	if g.one(6) {
-		o.MaxPods = 1 + g.IntN(2)
-	}
-	return o
-}
-
-func generatedCalls(r *rand.Rand, t testing.TB) *CallGraph {
-	var b strings.Builder
-	all := []string{"app/a", "app/b", "app/c", "app/d", "two/a", "cli/x", "ext/e", "edge/gw", "outside"}
-	for range 1 + r.IntN(8) {
-		fmt.Fprintf(&b, "%s %s", all[r.IntN(len(all))], all[r.IntN(5)])
-		if r.IntN(6) == 0 {
-			b.WriteString([]string{" 9100", " 8080", " 8081"}[r.IntN(3)])
-		}
-		b.WriteString("\n")
-	}
-	return callsOf(t, b.String())
-}
-
-// shuffled is a plan with the steps of each wave in another order: everything in a wave may be under way at once.
-func shuffled(r *rand.Rand, p *Plan) *Plan {
-	out := *p
-	out.Waves = slices.Clone(p.Waves)
-	for i := range out.Waves {
-		steps := slices.Clone(out.Waves[i].Steps)
-		r.Shuffle(len(steps), func(a, b int) { steps[a], steps[b] = steps[b], steps[a] })
-		out.Waves[i].Steps = steps
-	}
-	return &out
-}
-
-// takenFrom accepts what a plan offers to accept, for one workload that stays.
-func takenFrom(r *rand.Rand, p *Plan) []Acceptance {
-	if len(p.Stays) == 0 {
-		return nil
-	}
-	s := p.Stays[r.IntN(len(p.Stays))]
-	var out []Acceptance
-	for _, c := range s.Choices {
-		if c.Accept != "" {
-			if a, err := ParseAcceptance(c.Accept); err == nil {
-				out = append(out, a)
-			}
-		}
-	}
-	return out
 }
