@@ -11,12 +11,13 @@ import (
 	"github.com/sidestep-mesh/sidestep/internal/audit"
 	"github.com/sidestep-mesh/sidestep/internal/generate"
 	"github.com/sidestep-mesh/sidestep/internal/mesh"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	"github.com/spf13/cobra"
 )
 
 func newGenerateCommand(env *Env) *cobra.Command {
-	c := &cobra.Command{Use: "generate", Short: "Write files for other programs: alerts and dashboards"}
-	c.AddCommand(newGenerateAlertsCommand(env), newGenerateDashboardsCommand(env))
+	c := &cobra.Command{Use: "generate", Short: "Write files for other programs: alerts, dashboards, install values"}
+	c.AddCommand(newGenerateAlertsCommand(env), newGenerateDashboardsCommand(env), newGenerateInstallCommand(env))
 	return c
 }
 
@@ -103,18 +104,81 @@ where it stands.`,
 	return c
 }
 
-func writeDashboards(env *Env, dir string, list []generate.Dashboard) error {
+func newGenerateInstallCommand(env *Env) *cobra.Command {
+	var in inputFlags
+	var o generate.InstallOptions
+	var out string
+	var anew bool
+	c := &cobra.Command{
+		Use:   "install",
+		Short: "Write Helm values and an istioctl file for the hybrid, and what would break on this cluster",
+		Long: `Reads a cluster, or files, and writes into --out: values for Istio's charts, the same as a file for
+istioctl, a Telemetry that makes logs and traces flow, and INSTALL.md: what on this cluster would
+break, the commands, and the restarts after which sidecars speak HBONE. Nothing is installed.`,
+		Example: `  sidestep generate install --out hybrid/
+  sidestep generate install -f mesh.snapshot --platform eks --out hybrid/ --tracing otel.observability.svc.cluster.local:4317
+  sidestep generate install --new --platform gke --out hybrid/`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if out == "" {
+				return errors.New("install files are several: say where with --out DIR")
+			}
+			snap := snapshot.NewBuilder().Build()
+			if !anew {
+				var err error
+				if snap, err = in.load(c.Context(), env); err != nil {
+					return err
+				}
+			}
+			i, err := generate.NewInstall(mesh.Build(snap, mesh.Assume{}), o)
+			if err != nil {
+				return err
+			}
+			files, err := i.Files()
+			if err != nil {
+				return err
+			}
+			if err := writeFiles(env, out, files); err != nil {
+				return err
+			}
+			fmt.Fprintf(env.Stderr, "wrote %d files; begin with %s\n", len(files), filepath.ToSlash(filepath.Join(out, "INSTALL.md")))
+			return nil
+		},
+	}
+	in.cost = true // nodes say the platform and the size
+	in.register(c)
+	c.Flags().StringVar(&o.Platform, "platform", "", "write for this `PLATFORM`: "+orList(generate.PlatformNames())+" (default: what the nodes say)")
+	c.Flags().StringVar(&o.Version, "version", "", "install this `VERSION` of Istio (default: the newest without a known fault)")
+	c.Flags().StringVar(&o.Tracing, "tracing", "", "send traces to the OpenTelemetry collector at `HOST:PORT`")
+	c.Flags().StringVar(&out, "out", "", "write the files into this `DIR`")
+	c.Flags().BoolVar(&anew, "new", false, "write for a new cluster: nothing is read")
+	completeWith(c, "platform", generate.PlatformNames()...)
+	return c
+}
+
+func writeFiles(env *Env, dir string, files []generate.File) error {
 	if err := os.MkdirAll(env.Path(dir), 0o755); err != nil {
 		return fmt.Errorf("--out: %w", err)
 	}
+	for _, f := range files {
+		if err := os.WriteFile(filepath.Join(env.Path(dir), f.Name), []byte(f.Text), 0o644); err != nil { //nolint:gosec // for everybody
+			return fmt.Errorf("--out: %w", err)
+		}
+	}
+	return nil
+}
+
+func writeDashboards(env *Env, dir string, list []generate.Dashboard) error {
+	var files []generate.File
 	for _, d := range list {
 		text, err := d.JSON()
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(env.Path(dir), d.UID+".json"), text, 0o644); err != nil { //nolint:gosec // dashboards are for everybody
-			return fmt.Errorf("--out: %w", err)
-		}
+		files = append(files, generate.File{Name: d.UID + ".json", Text: string(text)})
+	}
+	if err := writeFiles(env, dir, files); err != nil {
+		return err
 	}
 	fmt.Fprintf(env.Stderr, "wrote %d dashboards\n", len(list))
 	return nil
