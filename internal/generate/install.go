@@ -172,7 +172,7 @@ func (i *Install) readConfig(m *mesh.Mesh) error {
 	var found *corev1.ConfigMap
 	for _, cm := range snapshot.All[*corev1.ConfigMap](m.Snapshot) {
 		name, revision, _ := strings.Cut(cm.Name, "-")
-		if name != "istio" || cm.Data["mesh"] == "" || cm.Labels["istio.io/tag"] != "" {
+		if name != "istio" || cm.Data["mesh"] == "" {
 			continue
 		}
 		if found == nil || revision == "" { // the default revision before others
@@ -274,7 +274,7 @@ func (i *Install) ztunnel() map[string]any {
 func (i *Install) global() map[string]any {
 	g := map[string]any{"hub": imageHub, "tag": i.version, "waypoint": map[string]any{"topologySpreadConstraints": []any{map[string]any{
 		"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway",
-		"labelSelector": map[string]any{"matchExpressions": []any{map[string]any{"key": "gateway.networking.k8s.io/gateway-name", "operator": "Exists"}}}}}}}
+		"labelSelector": map[string]any{"matchExpressions": []any{map[string]any{"key": mesh.LabelGatewayName, "operator": "Exists"}}}}}}}
 	if i.platform.value != "" {
 		g["platform"] = i.platform.value
 	}
