@@ -184,7 +184,7 @@ func (s *shown) keep(verdicts map[mesh.Ref]Verdict, ref mesh.Ref, why error) {
 // compare lists what the end state decides otherwise and nothing explains.
 func (s *shown) compare(m *mesh.Mesh, prover *authz.Prover, o Options, end enrol.State, after *mesh.Mesh, verdicts map[mesh.Ref]Verdict) []authz.Divergence {
 	world := mesh.AuthzWorld(after)
-	opts := authz.Options{PerScenario: 1, Destinations: func(p authz.Pods) bool { _, judged := verdicts[refOfPods(p)]; return judged }}
+	opts := authz.Options{PerScenario: 1, EachService: true, Destinations: func(p authz.Pods) bool { _, judged := verdicts[refOfPods(p)]; return judged }}
 	parts := prover.Parts(&world, opts, partsPerComparison)
 	results := make([]authz.Result, len(parts))
 	o.each(len(parts), func(i int) { results[i] = parts[i]() })

@@ -57,7 +57,7 @@ func gatewaysPast(v *View) []Finding {
 		for _, s := range way.Services {
 			exposed := slices.DeleteFunc(slices.Clone(way.Exposures), func(e mesh.Exposure) bool { return !slices.Contains(s.Exposures, e) })
 			f := exposedFinding(v, s, exposed)
-			f.Message = fmt.Sprintf("%s exposes Service %s/%s, and the gateway goes round its waypoint, where %s would refuse: %s.", exposureNames(exposed), s.Namespace, s.Name, policyNames(way.Policies), way.Example)
+			f.Message = fmt.Sprintf("%s exposes Service %s/%s, and the gateway goes round its waypoint, where %s would refuse %s.", exposureNames(exposed), s.Namespace, s.Name, policyNames(way.Policies), way.Example)
 			if way.Sort == mesh.WayOfForeignGateways {
 				f.Message += notIstios(exposed)
 			}

@@ -56,9 +56,9 @@ func whoGoesRound(way *mesh.WayRound) string {
 // whatIsLost says what the waypoint does not get to refuse.
 func whatIsLost(v *View, way *mesh.WayRound) string {
 	if v.Mode() == mesh.Ambient {
-		return fmt.Sprintf(", where %s would refuse: %s.", policyNames(way.Policies), way.Example)
+		return fmt.Sprintf(", where %s would refuse %s.", policyNames(way.Policies), way.Example)
 	}
-	return fmt.Sprintf(": once the policies hold there, such calls (%s) either meet none of them or are refused at the pods.", way.Example)
+	return ": once the policies hold there, such calls either meet none of them or are refused at the pods."
 }
 
 // callerNames names the first few workloads.

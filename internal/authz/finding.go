@@ -162,6 +162,9 @@ func (f *finding) tooLarge() {
 func (f *finding) keep(kind Kind, r Request, before, after Answer) {
 	key := groupKey{kind, f.pair, f.target.w, f.after.w, f.target.port, before.Route + "|" + after.Route,
 		string(before.Decision) + string(before.By) + before.Policy, string(after.Decision) + string(after.By) + after.Policy}
+	if f.d.opts.EachService {
+		key.routes += "|" + f.target.destination().Service
+	}
 	if i, ok := f.d.groups[key]; ok {
 		f.d.result.Divergences[i].join(r, before, after, f)
 		return

@@ -24,6 +24,8 @@ type Options struct {
 	// EveryWay lets identities whose namespaces have no workloads call in every way that somebody calls in, not in the most
 	// common one alone: what holds then holds however many go which way.
 	EveryWay bool
+	// EachService tells calls by the Services of the same pods apart; else they are one divergence where they take the same way.
+	EachService bool
 	// From says for pods of the second world which pods of the first they took the place of, where neither
 	// their names nor those of their workloads say so: a workload under another name.
 	From map[Pods]Pods

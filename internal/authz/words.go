@@ -57,8 +57,13 @@ func (p *pattern) words() string {
 	return p.text
 }
 
-// Words says the request as a person would: "GET /admin from shop/cart to ...".
+// words says the request as a person would: "GET /admin from shop/cart to ...".
 func (r *Request) words() string {
+	return r.What() + " from " + r.From.words() + " to " + r.To.words()
+}
+
+// What says what is asked for, whoever asks whom: "GET /admin".
+func (r *Request) What() string {
 	var b strings.Builder
 	if r.Protocol == ProtocolTCP {
 		b.WriteString("TCP connection")
@@ -85,7 +90,6 @@ func (r *Request) words() string {
 	if len(r.Refused) > 0 {
 		b.WriteString(" refused by authorizer " + strings.Join(r.Refused, ", "))
 	}
-	b.WriteString(" from " + r.From.words() + " to " + r.To.words())
 	return b.String()
 }
 

@@ -19,7 +19,7 @@ type WayRound struct {
 	Exposures []Exposure
 	// Policies are what would refuse the calls at the waypoint, as namespace/name.
 	Policies []string
-	// Example is one such call in words, as of somebody who went through the waypoint.
+	// Example is what one such call asks for, in words.
 	Example string
 }
 
@@ -71,7 +71,7 @@ func (m *Mesh) WaysRound() map[Ref][]WayRound {
 	m.addSomebody(&today)
 	closed := m.withoutOtherWays(&today, served)
 	result := authz.NewProver(&closed).Compare(&today, authz.Options{
-		OnlyWorkloads: true, PerScenario: exampleRequests, OnlyDeclaredPorts: true,
+		OnlyWorkloads: true, PerScenario: exampleRequests, OnlyDeclaredPorts: true, EachService: true,
 		Destinations: func(p authz.Pods) bool { return served[p.Ref] != nil },
 	})
 	ways := map[Ref]*wayList{}
@@ -366,7 +366,7 @@ func (l *wayList) note(sort WaySort, d *authz.Divergence, policy string, callers
 	}
 	w := l.ways[sort]
 	if w == nil {
-		w = &WayRound{Sort: sort, Example: d.Words}
+		w = &WayRound{Sort: sort, Example: d.Request.What()}
 		l.ways[sort] = w
 	}
 	for _, c := range callers {
