@@ -214,10 +214,14 @@ func told(end enrol.State, w *WorkloadResult, d *authz.Divergence) string {
 		if has(callsDiffer.Code) {
 			return callsDiffer.Code
 		}
+		// Who went round the waypoint passes it now, and meets the policy that the finding names.
+		meets := d.After.By == authz.PointWaypoint && slices.ContainsFunc(w.Findings, func(f Finding) bool {
+			return f.Code == waypointBypass.Code && strings.Contains(f.Message, d.After.Policy)
+		})
+		if waypoint && (d.Kind == authz.Weaker && has(waypointBypass.Code) || meets) {
+			return waypointBypass.Code
+		}
 		if d.Kind == authz.Weaker {
-			if waypoint && has(waypointBypass.Code) { // who went round the waypoint passes it now
-				return waypointBypass.Code
-			}
 			return ""
 		}
 	}
