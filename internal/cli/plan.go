@@ -11,6 +11,7 @@ import (
 	"github.com/sidestep-mesh/sidestep/internal/plan"
 	"github.com/sidestep-mesh/sidestep/internal/report"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	"github.com/sidestep-mesh/sidestep/internal/snapshot/manifest"
 	"github.com/spf13/cobra"
 )
 
@@ -26,6 +27,7 @@ type planFlags struct {
 	maxNamespace int
 	out          string
 	from         string
+	change       string
 }
 
 func (f *planFlags) register(c *cobra.Command) {
@@ -39,6 +41,10 @@ func (f *planFlags) register(c *cobra.Command) {
 	flags.IntVar(&f.maxPods, "max-pods", 0, "move at most so many `PODS` in one wave; 0 for no bound")
 	flags.StringVar(&f.out, "out", "", "write the plan into `DIR`, which must not exist or be empty: a folder per wave, to apply one after the other")
 	flags.StringVar(&f.from, "from-plan", "", "say what has changed since the plan in `FILE` (of -o json) was made, and plan what is left")
+	flags.StringVar(&f.change, "change", "", "instead of a move, order the writes that make the mesh say what the manifests in `DIR` do: policies, routes and other objects that restart nothing; what has annotation "+plan.AnnotationRemove+`: "true" is removed`)
+	for _, other := range []string{"accept", "canary", "max-pods", "max-namespaces"} {
+		defer c.MarkFlagsMutuallyExclusive("change", other)
+	}
 	flags.IntVar(&f.maxNamespace, "max-namespaces", 0, "move workloads of at most so many `NAMESPACES` in one wave; 0 for no bound")
 }
 
@@ -73,6 +79,7 @@ Exit codes:
   2  there are steps to take`,
 		Example: `  sidestep plan                                     # the cluster of the current context
   sidestep plan -f mesh/ --calls calls.json -o json
+  sidestep plan --change policies/                  # in which order to write edited policies
   curl -sG $PROMETHEUS/api/v1/query --data-urlencode 'query=sum by (source_workload,
     source_workload_namespace, source_principal, destination_workload, destination_workload_namespace,
     destination_service_name, destination_service_namespace) (increase(istio_requests_total[7d]))' > calls.json`,
@@ -92,7 +99,7 @@ Exit codes:
 			if len(in.namespaces) > 0 {
 				options.Only = func(namespace string) bool { return slices.Contains(in.namespaces, namespace) }
 			}
-			r, err := planOf(snap, options)
+			r, err := f.plan(env, &in, snap, options)
 			if err != nil {
 				return err
 			}
@@ -105,6 +112,36 @@ Exit codes:
 	in.register(c)
 	f.register(c)
 	return c
+}
+
+// plan plans the move of a mesh, or orders a change.
+func (f *planFlags) plan(env *Env, in *inputFlags, snap *snapshot.Snapshot, options plan.Options) (*report.PlanReport, error) {
+	if f.change == "" {
+		return planOf(snap, options)
+	}
+	if len(in.namespaces) > 0 {
+		return nil, fmt.Errorf("--change orders all that its manifests say: -n does not narrow it")
+	}
+	want, err := loadFiles(env, []string{f.change}, manifest.Options{Namespace: in.defaultNamespace()})
+	if err != nil {
+		return nil, fmt.Errorf("--change: %w", err)
+	}
+	if problems := want.Problems(); len(problems) > 0 {
+		sayProblems(env, problems)
+		return nil, fmt.Errorf("--change: %s cannot be read as a whole, and a part of a change is another change", f.change)
+	}
+	if want.Len() == 0 {
+		return nil, nothingRead([]string{f.change}, want)
+	}
+	p, err := plan.BuildChange(snap, slices.Collect(want.Objects()), options)
+	if err != nil {
+		return nil, fmt.Errorf("plan: %w", err)
+	}
+	r, err := report.NewPlan(p)
+	if err != nil {
+		return nil, fmt.Errorf("plan: %w", err)
+	}
+	return r, nil
 }
 
 // planOf plans the move of a mesh.

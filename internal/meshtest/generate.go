@@ -162,3 +162,12 @@ func (g *generator) rule() string {
 	}
 	return "{" + strings.Join(parts, ", ") + "}"
 }
+
+// GeneratePolicies is that many AuthorizationPolicies at random, p0 and so on, as Generate writes them for its workloads a and b.
+func GeneratePolicies(r *rand.Rand, n int) string {
+	g := &generator{Rand: r, names: []string{"a", "b"}}
+	for i := range n {
+		g.policy(i)
+	}
+	return g.text.String()
+}

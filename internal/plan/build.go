@@ -32,11 +32,7 @@ type Options struct {
 // Build plans the move of every workload that a verdict lets go.
 func Build(s *snapshot.Snapshot, o Options) (*Plan, error) {
 	if o.Each == nil {
-		o.Each = func(n int, do func(int)) {
-			for i := range n {
-				do(i)
-			}
-		}
+		o.Each = oneByOne
 	}
 	start := mesh.Build(s, mesh.Assume{})
 	c := candidatesOf(start, audit.Run(start, audit.Options{Each: o.Each}), o.Only)

@@ -136,7 +136,8 @@ func (p *states) safePrefix(q supposed, who *callers, accepted []Acceptance, whe
 				continue
 			}
 			evidence := who.of(from, e.to, e.bits, e.port)
-			if !who.kept(evidence, from, e.to, e.bits) || from != outside && evidence == Possible && !toNew && (e.fromNew || q.at[p.start.Workloads[from].Ref] == moved) || taken(accepted, p.start.Workloads[e.to]) {
+			if !who.kept(evidence, from, e.to, e.bits) || from != outside && evidence == Possible && !toNew && (e.fromNew || q.at[p.start.Workloads[from].Ref] == moved) ||
+				taken(accepted, p.start.Workloads[e.to]) || from != outside && taken(accepted, p.start.Workloads[from]) {
 				continue
 			}
 			caller := "outside"
@@ -149,6 +150,7 @@ func (p *states) safePrefix(q supposed, who *callers, accepted []Acceptance, whe
 	return nil
 }
 
+// taken reports whether a person accepted that calls to or by a workload are refused.
 func taken(accepted []Acceptance, w *mesh.Workload) bool {
 	for _, a := range accepted {
 		if a.Namespace == w.Namespace && a.Name == w.Name {

@@ -40,6 +40,8 @@ type Edit struct {
 	Object mesh.Ref
 	// Put is the whole object for Create and Replace, without status.
 	Put snapshot.Object
+	// Gone are fields that Replace takes away (spec.selector, metadata.labels[x]): a server-side apply leaves them to whoever set them.
+	Gone []string
 	// Labels are what Label and Template set, Annotations what Template sets besides; a nil value removes.
 	Labels, Annotations map[string]*string
 }
@@ -133,7 +135,7 @@ func (e Edit) undo(old snapshot.Object) Edit {
 	labels, annotations := old.GetLabels(), map[string]string(nil)
 	switch e.Verb {
 	case Create, Replace:
-		return Edit{Verb: Replace, Object: e.Object, Put: old}
+		return Edit{Verb: Replace, Object: e.Object, Put: old, Gone: gone(e.Put, old)}
 	case Delete:
 		return Edit{Verb: Create, Object: e.Object, Put: old}
 	case Template, Recreate:
@@ -142,6 +144,43 @@ func (e Edit) undo(old snapshot.Object) Edit {
 		}
 	}
 	return Edit{Verb: e.Verb, Object: e.Object, Labels: backTo(labels, e.Labels), Annotations: backTo(annotations, e.Annotations)}
+}
+
+// gone lists the labels, annotations and fields of spec that one form of an object has and the next has not, sorted.
+func gone(old, next snapshot.Object) []string {
+	var out []string
+	flat := func(o snapshot.Object) map[string]bool {
+		fields := map[string]bool{}
+		raw, err := json.Marshal(o)
+		if err != nil {
+			return fields
+		}
+		var object struct {
+			Metadata struct {
+				Labels, Annotations map[string]string
+			}
+			Spec map[string]json.RawMessage
+		}
+		_ = json.Unmarshal(raw, &object) // it was just written
+		for k := range object.Metadata.Labels {
+			fields["metadata.labels["+k+"]"] = true
+		}
+		for k := range object.Metadata.Annotations {
+			fields["metadata.annotations["+k+"]"] = true
+		}
+		for k := range object.Spec {
+			fields["spec."+k] = true
+		}
+		return fields
+	}
+	kept := flat(next)
+	for k := range flat(old) {
+		if !kept[k] {
+			out = append(out, k)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // backTo undoes an edit of labels or annotations.

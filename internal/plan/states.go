@@ -166,7 +166,12 @@ func (p *states) compare(q supposed, opts authz.Options) (authz.Result, error) {
 
 // compareWorld compares a state that was built already.
 func (p *states) compareWorld(world *authz.World, opts authz.Options) authz.Result {
-	parts := p.prover.Parts(world, opts, partsPerComparison)
+	return p.compareWith(p.prover, world, opts)
+}
+
+// compareWith compares a state with that of another prover.
+func (p *states) compareWith(with *authz.Prover, world *authz.World, opts authz.Options) authz.Result {
+	parts := with.Parts(world, opts, min(partsPerComparison, 1+len(world.Workloads)/fewWorkloads))
 	results := make([]authz.Result, len(parts))
 	p.each(len(parts), func(i int) { results[i] = parts[i]() })
 	out := authz.Merge(opts, results...)
@@ -177,8 +182,12 @@ func (p *states) compareWorld(world *authz.World, opts authz.Options) authz.Resu
 	return out
 }
 
-// partsPerComparison lets a comparison use several cores; more parts than cores even out.
-const partsPerComparison = 8
+const (
+	// partsPerComparison lets a comparison use several cores; more parts than cores even out.
+	partsPerComparison = 8
+	// fewWorkloads are not worth a part of their own, each of which gathers the callers anew.
+	fewWorkloads = 32
+)
 
 // world is a state as authorization sees it, with every set of pods by itself.
 func (p *states) world(m *mesh.Mesh) authz.World {

@@ -11,6 +11,8 @@ import (
 // Plan is an order of small changes in which no state on the way is weaker than the start, and no call that is known to exist is
 // refused. It is data: the same input gives the same plan.
 type Plan struct {
+	// Goal is what the plan is for: empty for the move to ambient mode, or GoalChange.
+	Goal string
 	// Fingerprint is one digest of exactly what the proof read, which Reads lists by object and field.
 	Fingerprint string
 	Reads       []Read
@@ -82,6 +84,7 @@ const (
 	KindClose    StepKind = "close"    // pods of a workload refuse each other for a while
 	KindBind     StepKind = "bind"     // a Service gets its waypoint, for gateways as well where calls come from one
 	KindMove     StepKind = "move"     // a workload's next pods are ambient
+	KindChange   StepKind = "change"   // a write that a person asked for
 	KindRetire   StepKind = "retire"   // a policy goes that the waypoint has taken over, or that was for the way only
 )
 
@@ -146,6 +149,7 @@ const (
 	MoveStart EventKind = "moveStart" // its first ambient pod
 	MoveEnd   EventKind = "moveEnd"   // its last pod with a sidecar is gone
 	Retire    EventKind = "retire"    // the policy is removed
+	Written   EventKind = "written"   // the object is as a change says
 )
 
 // Event is a moment that needs speak of.

@@ -11,8 +11,10 @@ import (
 
 // PlanReport is a plan as a document. Its form is an API; `sidestep roi --plan` and everything that carries a plan out reads it.
 type PlanReport struct {
-	APIVersion  string         `json:"apiVersion"`
-	Kind        string         `json:"kind"`
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	// Goal is empty for a move to ambient mode, or change.
+	Goal        string         `json:"goal,omitempty"`
 	Fingerprint string         `json:"fingerprint,omitempty"`
 	Summary     PlanSummary    `json:"summary"`
 	Waves       []PlanWave     `json:"waves"`
@@ -173,10 +175,13 @@ type PlanStale struct {
 
 // NewPlan makes the document of a plan.
 func NewPlan(p *plan.Plan) (*PlanReport, error) {
-	r := &PlanReport{APIVersion: APIVersion, Kind: "Plan", Fingerprint: p.Fingerprint, Waves: []PlanWave{}, Stays: []PlanStay{}, Notes: p.Notes, Limits: p.Limits,
+	r := &PlanReport{APIVersion: APIVersion, Kind: "Plan", Goal: p.Goal, Fingerprint: p.Fingerprint, Waves: []PlanWave{}, Stays: []PlanStay{}, Notes: p.Notes, Limits: p.Limits,
 		Needs: planNeeds(p.Needs), Dropped: planNeeds(p.Dropped),
 		Proof: PlanProof{Comparisons: p.Proof.Comparisons, Scenarios: p.Proof.Scenarios, Classes: p.Proof.Regions, PodSets: p.Proof.PodSets, Weaker: p.Proof.Weaker,
 			Says: "with old and new pods of every workload that moves side by side, all at once, no call passes that is refused today; so none does after any part of the plan, in any order, nor on the way back"}}
+	if p.Goal == plan.GoalChange {
+		r.Proof.Says = "in no state on the way does a call pass that both ends refuse, and none that counts is refused that both ends let pass"
+	}
 	for _, w := range p.Waves {
 		out := PlanWave{Name: w.Name, Purpose: w.Purpose}
 		for _, s := range w.Steps {
@@ -247,7 +252,7 @@ func planChange(e plan.Edit) (PlanChange, error) {
 	if e.Sets() {
 		out.Apply = []map[string]any{manifest}
 	}
-	if removed := e.Removed(); len(removed) > 0 {
+	if removed := append(e.Removed(), e.Gone...); len(removed) > 0 {
 		out.Unset = []PlanUnset{{Object: object, Fields: removed}}
 	}
 	switch e.Verb {
@@ -303,9 +308,14 @@ func (r *PlanReport) Pending() bool { return len(r.Waves) > 0 }
 func (r *PlanReport) Text(w io.Writer, o TextOptions) error {
 	p := &printer{colour: o.Colour}
 	s := r.Summary
-	if !r.Pending() {
+	switch {
+	case r.Goal == plan.GoalChange && !r.Pending():
+		p.line("Nothing to do: everything is as the change says.")
+	case r.Goal == plan.GoalChange:
+		p.line("%s, one after the other in this order.", p.bold(count(s.Steps, "write")))
+	case !r.Pending():
 		p.line("Nothing to do: %s in ambient mode, %s.", count(s.Done, "workload"), keeps(s.Stays))
-	} else {
+	default:
 		p.line("%s in %s; %s in ambient mode already; %s.", p.bold(count(s.Moves, "workload")+" can move"), count(s.Waves, "wave"), number(s.Done), keeps(s.Stays))
 	}
 	for i, wave := range r.Waves {

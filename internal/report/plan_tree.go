@@ -156,7 +156,10 @@ func (c *PlanChange) commands() []string {
 
 // jsonPointer turns metadata.labels[istio.io/x] into a JSON pointer.
 func jsonPointer(field string) string {
-	path, key, _ := strings.Cut(strings.TrimSuffix(field, "]"), "[")
+	path, key, keyed := strings.Cut(strings.TrimSuffix(field, "]"), "[")
+	if !keyed {
+		return "/" + strings.ReplaceAll(path, ".", "/")
+	}
 	escaped := strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
 	return "/" + strings.ReplaceAll(path, ".", "/") + "/" + escaped
 }
