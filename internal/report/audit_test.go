@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -286,5 +287,34 @@ func TestOverviewSumsUp(t *testing.T) {
 	}
 	if got := fmt.Sprint(r.Overview.Frees); freed != 17 || got != fmt.Sprint(want) {
 		t.Errorf("frees %d pods by\n%s, want\n%v", freed, got, want)
+	}
+}
+
+// A first step counts, whether a finding asks for it or only the state that the workload goes to, and the page shows it.
+func TestFirstStepsAreCountedAndShown(t *testing.T) {
+	r := sample()
+	for i := range r.Workloads {
+		r.Workloads[i].Sidecars = 2
+	}
+	if o := r.overview(); o.Groups[1].Workloads != 0 || len(o.First) != 0 {
+		t.Errorf("without steps: %+v, %+v", o.Groups, o.First)
+	}
+	r.Workloads[0].First = []Step{{Code: "SS112", Message: "Calls would arrive in plaintext.", Remedy: "Move their callers before."}}
+	r.Workloads[2].First = []Step{{Code: "SS201", Message: "It has no effect.", Remedy: "Bind a waypoint."}, {Code: "SS810", Message: "Some go round.", Remedy: "Close the way."}}
+	o := r.overview()
+	if o.Groups[0].Workloads != 0 || o.Groups[1].Workloads != 1 {
+		t.Errorf("groups %+v: batch/report has a step before it", o.Groups)
+	}
+	if want := []CodeCount{{"SS112", 1}, {"SS810", 1}}; !slices.Equal(o.First, want) {
+		t.Errorf("first %+v, want %+v: what the waypoint is for is no step before it", o.First, want)
+	}
+	var page bytes.Buffer
+	if err := r.HTML(&page); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"first: SS112 Move their callers before.", "first: SS810 Close the way."} {
+		if !strings.Contains(page.String(), want) {
+			t.Errorf("the page does not show %q", want)
+		}
 	}
 }

@@ -79,7 +79,7 @@ type CodeCount struct {
 
 // needsStep reports whether something has to happen before the workload moves.
 func (w *Workload) needsStep() bool {
-	return slices.ContainsFunc(w.Findings, func(f Finding) bool {
+	return len(w.First) > 0 || slices.ContainsFunc(w.Findings, func(f Finding) bool {
 		return f.Severity != "info" && (f.Requires == "ambient" || f.Requires == "none")
 	})
 }
@@ -110,9 +110,7 @@ func (r *AuditReport) overview() Overview {
 		o.Groups = append(o.Groups, g)
 	}
 	o.Broken = r.codes(true, func(_ *Workload, f *Finding) bool { return f.Known == "" && f.Severity == "error" })
-	o.First = r.codes(false, func(w *Workload, f *Finding) bool {
-		return w.Sidecars > 0 && w.Verdict != "sidecar" && f.Severity == "warning" && (f.Requires == "ambient" || f.Requires == "none")
-	})
+	o.First = r.firsts()
 	moving := func(effect string) func(*Workload, *Finding) bool {
 		return func(w *Workload, f *Finding) bool {
 			return f.Known == "" && w.Sidecars > 0 && f.IfMoved == "error" && r.rule(f.Code).Moving == effect
@@ -120,6 +118,33 @@ func (r *AuditReport) overview() Overview {
 	}
 	o.FailsOpen, o.FailsShut = r.codes(false, moving("open")), r.codes(false, moving("shut"))
 	return o
+}
+
+// firsts counts the workloads that something has to happen for before they move, by code: what findings ask for short of a
+// waypoint, and what the state that they go to was given.
+func (r *AuditReport) firsts() []CodeCount {
+	counts := map[string]int{}
+	for i := range r.Workloads {
+		w := &r.Workloads[i]
+		if w.Sidecars == 0 || w.Verdict == "sidecar" {
+			continue
+		}
+		seen := map[string]bool{}
+		for _, f := range w.Findings {
+			seen[f.Code] = seen[f.Code] || f.Severity == "warning" && (f.Requires == "ambient" || f.Requires == "none")
+		}
+		for _, s := range w.First {
+			if _, found := seen[s.Code]; !found {
+				seen[s.Code] = true
+			}
+		}
+		for code, yes := range seen {
+			if yes {
+				counts[code]++
+			}
+		}
+	}
+	return ranked(counts)
 }
 
 // codes counts the workloads that have a finding of a sort, by code; with whole, findings about no workload too.
@@ -142,6 +167,11 @@ func (r *AuditReport) codes(whole bool, want func(*Workload, *Finding) bool) []C
 			}
 		}
 	}
+	return ranked(counts)
+}
+
+// ranked lists counts, the largest first.
+func ranked(counts map[string]int) []CodeCount {
 	out := make([]CodeCount, 0, len(counts))
 	for code, n := range counts {
 		out = append(out, CodeCount{code, n})
