@@ -129,7 +129,7 @@ Exit codes: 0 equivalent, 1 not comparable, 2 at least one call is decided diffe
 			if err := checkFormat(output, "text", "json"); err != nil {
 				return err
 			}
-			if len(args) < 2 && len(moves)+len(in.files) == 0 {
+			if len(args) < 2 && len(moves)+len(in.named()) == 0 {
 				return errors.New("one state cannot be compared: give BEFORE and AFTER, -f or --move")
 			}
 			before, after, err := diffInput(c.Context(), env, &in, args)
@@ -168,6 +168,7 @@ Exit codes: 0 equivalent, 1 not comparable, 2 at least one call is decided diffe
 func (f *inputFlags) registerDiff(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringArrayVarP(&f.files, "filename", "f", nil, "compare with the state after kubectl apply of this `FILE` or folder, pods of changed workloads made anew; repeatable")
+	flags.StringArrayVarP(&f.kustomizations, "kustomize", "k", nil, "the same with what the kustomization of this `FOLDER` makes; repeatable")
 	flags.StringVar(&f.context, "context", "", "without BEFORE, read the cluster of this kubeconfig `CONTEXT`")
 	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "`FILE` with the clusters and credentials")
 	f.saidFlags.register(c)
@@ -177,7 +178,7 @@ func (f *inputFlags) registerDiff(c *cobra.Command) {
 func diffInput(ctx context.Context, env *Env, in *inputFlags, args []string) (before, after *mesh.Mesh, err error) {
 	load := func(files ...string) (*snapshot.Snapshot, error) {
 		one := *in
-		one.files = files
+		one.files, one.kustomizations = files, nil
 		return one.load(ctx, env)
 	}
 	was, err := load(args[:min(1, len(args))]...)
@@ -185,7 +186,7 @@ func diffInput(ctx context.Context, env *Env, in *inputFlags, args []string) (be
 		return nil, nil, err
 	}
 	before = mesh.Build(was, mesh.Assume{})
-	if len(args) < 2 && len(in.files) == 0 {
+	if len(args) < 2 && len(in.named()) == 0 {
 		return before, before, nil
 	}
 	will := was
@@ -195,7 +196,7 @@ func diffInput(ctx context.Context, env *Env, in *inputFlags, args []string) (be
 		}
 	}
 	var assume mesh.Assume
-	if len(in.files) > 0 {
+	if len(in.named()) > 0 {
 		files, err := in.readFiles(env)
 		if err != nil {
 			return nil, nil, err

@@ -29,8 +29,8 @@ func (g *gateFlags) register(c *cobra.Command) {
 // configure reads the repository's settings and lets them stand for flags that were not given.
 func (g *gateFlags) configure(env *Env, c *cobra.Command, in *inputFlags) error {
 	start := env.Dir
-	if len(in.files) > 0 && in.files[0] != "-" {
-		start = env.Path(in.files[0])
+	if named := in.named(); len(named) > 0 && named[0] != "-" {
+		start = env.Path(named[0])
 	}
 	file, text, err := findConfig(env, start)
 	if err != nil || file == "" {
@@ -64,7 +64,7 @@ func (g *gateFlags) configure(env *Env, c *cobra.Command, in *inputFlags) error 
 		}
 		return filepath.Join(dir, name)
 	}
-	if len(in.files) == 0 && !in.live && in.context == "" && in.kubeconfig == "" {
+	if len(in.named()) == 0 && !in.live && in.context == "" && in.kubeconfig == "" {
 		for _, p := range g.config.Paths {
 			in.files = append(in.files, under(p))
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,7 @@ const mostProblems = 20
 // inputFlags say what a command reads: files, or the cluster of a context.
 type inputFlags struct {
 	files               []string
+	kustomizations      []string
 	namespaces          []string
 	allNamespaces       bool
 	context, kubeconfig string
@@ -38,6 +40,7 @@ type inputFlags struct {
 func (f *inputFlags) register(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringArrayVarP(&f.files, "filename", "f", nil, "read manifests from a `FILE`, a folder, a snapshot archive or - for standard input, instead of a cluster; repeatable")
+	flags.StringArrayVarP(&f.kustomizations, "kustomize", "k", nil, "read what the kustomization of this `FOLDER` makes; nothing is fetched; repeatable")
 	flags.StringSliceVarP(&f.namespaces, "namespace", "n", nil, "show this `NAMESPACE` only; repeatable. Everything is still taken into account")
 	flags.BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "show all namespaces, which is the default")
 	flags.StringVar(&f.context, "context", "", "read the cluster of this kubeconfig `CONTEXT` instead of the current one")
@@ -47,23 +50,26 @@ func (f *inputFlags) register(c *cobra.Command) {
 	c.MarkFlagsMutuallyExclusive("namespace", "all-namespaces")
 }
 
+// named are the files and folders of -f and -k.
+func (f *inputFlags) named() []string { return slices.Concat(f.files, f.kustomizations) }
+
 // fromFiles reports whether the input is files alone.
-func (f *inputFlags) fromFiles() bool { return len(f.files) > 0 && !f.live }
+func (f *inputFlags) fromFiles() bool { return len(f.named()) > 0 && !f.live }
 
 // check refuses flags that do not go together.
 func (f *inputFlags) check() error {
 	switch {
 	case f.fromFiles() && (f.context != "" || f.kubeconfig != ""):
-		return errors.New("-f reads files and --context and --kubeconfig a cluster: give one, or --live to lay the files over the cluster")
-	case f.live && len(f.files) == 0:
-		return errors.New("--live lays files over the cluster: say which with -f")
+		return errors.New("-f and -k read files and --context and --kubeconfig a cluster: give one, or --live to lay the files over the cluster")
+	case f.live && len(f.named()) == 0:
+		return errors.New("--live lays files over the cluster: say which with -f or -k")
 	}
 	return f.saidFlags.check()
 }
 
 // source says in words what load reads.
 func (f *inputFlags) source() string {
-	files := strings.Join(f.files, ", ")
+	files := strings.Join(f.named(), ", ")
 	if f.fromFiles() {
 		return files
 	}
@@ -78,6 +84,9 @@ func (f *inputFlags) again() string {
 	var out strings.Builder
 	for _, file := range f.files {
 		out.WriteString(" -f " + file)
+	}
+	for _, folder := range f.kustomizations {
+		out.WriteString(" -k " + folder)
 	}
 	if f.context != "" {
 		out.WriteString(" --context " + f.context)
@@ -99,7 +108,7 @@ func (f *inputFlags) load(ctx context.Context, env *Env) (*snapshot.Snapshot, er
 
 // read reads the input as it is.
 func (f *inputFlags) read(ctx context.Context, env *Env) (*snapshot.Snapshot, error) {
-	if len(f.files) == 0 {
+	if len(f.named()) == 0 {
 		return f.collect(ctx, env)
 	}
 	files, err := f.readFiles(env)
@@ -115,13 +124,21 @@ func (f *inputFlags) read(ctx context.Context, env *Env) (*snapshot.Snapshot, er
 
 // readFiles reads the files alone.
 func (f *inputFlags) readFiles(env *Env) (*snapshot.Snapshot, error) {
-	snap, err := loadFiles(env, f.files, manifest.Options{Namespace: f.defaultNamespace(), Exclude: f.exclude})
+	var built []manifest.Input
+	for _, folder := range f.kustomizations {
+		in, err := buildKustomization(env, folder)
+		if err != nil {
+			return nil, err
+		}
+		built = append(built, in)
+	}
+	snap, err := loadFiles(env, f.files, built, manifest.Options{Namespace: f.defaultNamespace(), Exclude: f.exclude})
 	if err != nil {
 		return nil, err
 	}
 	sayProblems(env, snap.Problems())
 	if snap.Len() == 0 {
-		return nil, nothingRead(f.files, snap)
+		return nil, nothingRead(f.named(), snap)
 	}
 	return snap, nil
 }
@@ -148,8 +165,8 @@ func (f *inputFlags) defaultNamespace() string {
 	return ""
 }
 
-func loadFiles(env *Env, files []string, options manifest.Options) (*snapshot.Snapshot, error) {
-	var inputs []manifest.Input
+// loadFiles reads files by name, and inputs that are made already.
+func loadFiles(env *Env, files []string, inputs []manifest.Input, options manifest.Options) (*snapshot.Snapshot, error) {
 	stdin := false
 	for _, name := range files {
 		if name != "-" {

@@ -224,7 +224,7 @@ Exit codes: 0 equivalent, 1 not comparable, 2 a call is routed otherwise, or som
 			if err := checkFormat(output, "text", "json"); err != nil {
 				return err
 			}
-			if len(args) < 2 && len(moves)+len(in.files) == 0 {
+			if len(args) < 2 && len(moves)+len(in.named()) == 0 {
 				return errors.New("one state cannot be compared: give BEFORE and AFTER, -f or --move")
 			}
 			before, after, err := diffInput(c.Context(), env, &in, args)

@@ -122,8 +122,14 @@ func (r *AuditReport) SARIF(w io.Writer, version string) error {
 		index[rule.Code] = len(driver.Rules)
 		driver.Rules = append(driver.Rules, sarifRuleOf(rule))
 	}
+	invocation := r.sarifInvocation()
+	topics := r.topics()
+	if len(topics) > mostResults {
+		invocation.ToolExecutionNotifications = append(invocation.ToolExecutionNotifications, beyondLimit(topics[mostResults:]))
+		topics = topics[:mostResults]
+	}
 	results := []sarifResult{}
-	for _, t := range r.topics() {
+	for _, t := range topics {
 		i, known := index[t.Code]
 		if !known {
 			i = -1
@@ -135,9 +141,24 @@ func (r *AuditReport) SARIF(w io.Writer, version string) error {
 		Version: "2.1.0",
 		Runs: []sarifRun{{
 			Tool: sarifTool{Driver: driver}, Results: results, ColumnKind: "utf16CodeUnits",
-			Invocations: []sarifInvocation{r.sarifInvocation()},
+			Invocations: []sarifInvocation{invocation},
 		}},
 	})
+}
+
+// mostResults is how many results of one run GitHub shows; it drops the others
+// (https://docs.github.com/en/code-security/code-scanning/integrating-with-code-scanning/sarif-support-for-code-scanning).
+const mostResults = 5000
+
+// beyondLimit says what is not among the results, which are the severest.
+func beyondLimit(topics []topic) sarifNotification {
+	by := map[string]int{}
+	for _, t := range topics {
+		by[t.Severity]++
+	}
+	return sarifNotification{Level: "warning", Message: sarifText{fmt.Sprintf(
+		"%d findings are not in this file, since GitHub shows %d of a run: %s, %s, %s. They are in -o json.",
+		len(topics), mostResults, count(by["error"], "error"), count(by["warning"], "warning"), count(by["info"], "note"))}}
 }
 
 func sarifRuleOf(rule Rule) sarifRule {

@@ -3,8 +3,10 @@ package report
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -125,5 +127,30 @@ func TestFileURI(t *testing.T) {
 		if got := fileURI(file); got != want {
 			t.Errorf("fileURI(%q) = %q, want %q", file, got, want)
 		}
+	}
+}
+
+func TestSARIFHoldsNoMoreThanIsShownTheSeverestFirst(t *testing.T) {
+	r := sample()
+	for i := range mostResults {
+		r.Findings = append(r.Findings, Finding{Code: "SS902", Severity: "info", Message: fmt.Sprint("note ", i)})
+	}
+	all := r.topics()
+	var b bytes.Buffer
+	if err := r.SARIF(&b, "v1.2.3"); err != nil {
+		t.Fatal(err)
+	}
+	var log sarifLog
+	if err := json.Unmarshal(b.Bytes(), &log); err != nil {
+		t.Fatal(err)
+	}
+	run := log.Runs[0]
+	if len(run.Results) != mostResults {
+		t.Errorf("%d results, want %d", len(run.Results), mostResults)
+	}
+	notes := run.Invocations[0].ToolExecutionNotifications
+	want := fmt.Sprintf("%d findings are not in this file", len(all)-mostResults)
+	if len(notes) == 0 || !strings.Contains(notes[len(notes)-1].Message.Text, want) || !strings.Contains(notes[len(notes)-1].Message.Text, "0 errors, 0 warnings") {
+		t.Errorf("notifications %+v, want one that says: %s", notes, want)
 	}
 }

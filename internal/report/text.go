@@ -147,8 +147,12 @@ func (r *AuditReport) textSummary(p *printer) {
 	s := r.Summary
 	p.line("%s", p.bold("Summary"))
 	p.line("  Workloads   %s: %s", number(s.Workloads), mixWords(s.ByVerdict))
-	p.line("  Sidecars    %s have one now, %s of them could go (%s)",
-		count(s.Sidecars, "pod"), number(s.SidecarsRemovable), share(s.SidecarsRemovable, s.Sidecars))
+	have := "have"
+	if s.Sidecars == 1 {
+		have = "has"
+	}
+	p.line("  Sidecars    %s %s one now, %s of them could go (%s)",
+		count(s.Sidecars, "pod"), have, number(s.SidecarsRemovable), share(s.SidecarsRemovable, s.Sidecars))
 	r.textRequests(p)
 	p.line("  Findings    %s", s.findings())
 	r.textHighScale(p)

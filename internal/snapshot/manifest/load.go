@@ -187,6 +187,9 @@ func (in Input) read(l *loader) {
 			if e.IsDir() {
 				return fs.SkipDir
 			}
+		case !e.IsDir() && IsKustomization(e.Name()):
+			found = true
+			in.kustomization(l, p, shown)
 		case !e.IsDir() && isManifestName(e.Name()):
 			found = true
 			in.file(l, p, shown)
