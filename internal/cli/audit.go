@@ -183,6 +183,9 @@ func runAudit(ctx context.Context, env *Env, in *inputFlags, show *auditFlags) (
 	if len(r.Workloads) == 0 && !show.narrows() {
 		return nil, nothingToAudit(snap, in)
 	}
+	if len(r.Workloads) == 0 && show.selector != "" {
+		fmt.Fprintf(env.Stderr, "%s: no workload that is shown has pods with the labels -l %s\n", programName(env), show.selector)
+	}
 	return r, nil
 }
 
@@ -201,7 +204,7 @@ func diffAudits(ctx context.Context, env *Env, in *inputFlags, show *auditFlags,
 		return r, m, show.gate.apply(env, snap, r)
 	}
 	was := *in
-	was.files, was.context, was.kubeconfig = []string{base}, "", ""
+	was.files, was.kustomizations, was.context, was.kubeconfig = []string{base}, nil, "", ""
 	before, a, err := audited(&was)
 	if err != nil {
 		return fmt.Errorf("--diff %s: %w", base, err)

@@ -122,7 +122,7 @@ func (f *planFlags) plan(env *Env, in *inputFlags, snap *snapshot.Snapshot, opti
 	if len(in.namespaces) > 0 {
 		return nil, fmt.Errorf("--change orders all that its manifests say: -n does not narrow it")
 	}
-	want, err := loadFiles(env, []string{f.change}, manifest.Options{Namespace: in.defaultNamespace()})
+	want, err := loadFiles(env, []string{f.change}, nil, manifest.Options{Namespace: in.defaultNamespace()})
 	if err != nil {
 		return nil, fmt.Errorf("--change: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
 	"google.golang.org/protobuf/proto"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -204,6 +205,22 @@ func (d *decoder) complete(o snapshot.Object, info snapshot.KindInfo) error {
 		o.SetNamespace("")
 	case o.GetNamespace() == "":
 		o.SetNamespace(d.namespace)
+	}
+	if n := replicasOf(o); n != nil && *n < 0 {
+		return fmt.Errorf("%s: spec.replicas: %d: an API server takes 0 or more", o.GetName(), *n)
+	}
+	return nil
+}
+
+// replicasOf is the number of pods that a workload asks for; nil when it names none.
+func replicasOf(o snapshot.Object) *int32 {
+	switch o := o.(type) {
+	case *appsv1.Deployment:
+		return o.Spec.Replicas
+	case *appsv1.StatefulSet:
+		return o.Spec.Replicas
+	case *appsv1.ReplicaSet:
+		return o.Spec.Replicas
 	}
 	return nil
 }

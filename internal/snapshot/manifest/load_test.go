@@ -123,6 +123,7 @@ func TestBadInputIsOneClearLine(t *testing.T) {
 		"a number for a name":          {"apiVersion: v1\nkind: Service\nmetadata: {name: 7}\n", "! in:1: Service (unnamed): field metadata.name: number where string was expected"},
 		"an unknown version":           {"apiVersion: security.istio.io/v9\nkind: AuthorizationPolicy\nmetadata: {name: p, namespace: a}\n", "! in:1: AuthorizationPolicy a/p: version \"security.istio.io/v9\" is not known, only security.istio.io/v1, security.istio.io/v1beta1"},
 		"an apiVersion that is none":   {"apiVersion: a/b/c\nkind: Service\nmetadata: {name: s}\n", "! in:1: apiVersion \"a/b/c\" is not GROUP/VERSION"},
+		"fewer pods than none":         {"apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: -3}\n", "! in:1: Deployment: web: spec.replicas: -3: an API server takes 0 or more"},
 		"no name":                      {"apiVersion: v1\nkind: Service\n", "! in:1: Service: metadata.name is missing"},
 		"a bare list":                  {"- apiVersion: v1\n", "! in:1: a list where an object with apiVersion and kind was expected"},
 		"plain text":                   {"hello\n", "! in:1: plain text where an object"},
