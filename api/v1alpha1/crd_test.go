@@ -13,11 +13,11 @@ import (
 
 // openAPI is the part of an OpenAPI schema that this test reads.
 type openAPI struct {
-	Type       string            `json:"type"`
+	Type       string             `json:"type"`
 	Properties map[string]openAPI `json:"properties"`
-	Required   []string          `json:"required"`
+	Required   []string           `json:"required"`
 	Items      *openAPI           `json:"items"`
-	Enum       []string          `json:"enum"`
+	Enum       []string           `json:"enum"`
 	Validate   []struct {
 		Rule, Message string
 	} `json:"x-kubernetes-validations"`

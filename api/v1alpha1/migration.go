@@ -123,14 +123,10 @@ type Gates struct {
 	// prometheus is asked for what calls did; without it gates look at conditions and pods alone.
 	// +optional
 	Prometheus *Prometheus `json:"prometheus,omitempty"`
-	// soak is how long everything has to be well before the next wave.
-	// +kubebuilder:default="10m"
+	// soak is how long everything has to be well after a move before the next wave.
+	// +kubebuilder:default="5m"
 	// +optional
 	Soak *metav1.Duration `json:"soak,omitempty"`
-	// deadline is how long a step may wait for its gates before it holds and asks for a person.
-	// +kubebuilder:default="1h"
-	// +optional
-	Deadline *metav1.Duration `json:"deadline,omitempty"`
 }
 
 // Prometheus is a server of the Prometheus API.

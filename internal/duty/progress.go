@@ -123,8 +123,9 @@ func (a *assessment) progress() {
 		}
 		a.condition(v1alpha1.ConditionProgressing, status, a.view.Carried.Reason, a.view.Carried.Message)
 		a.out.Status.Held = a.view.Carried.Held[:min(len(a.view.Carried.Held), mostHeld)]
-	case mode == v1alpha1.Recommend:
-		a.condition(v1alpha1.ConditionProgressing, metav1.ConditionFalse, "Recommending", "The plan is written down and nothing is carried out: "+where+".")
+	case mode == v1alpha1.Recommend || mode == v1alpha1.Enforce:
+		a.condition(v1alpha1.ConditionProgressing, metav1.ConditionFalse, ReasonObserving,
+			"The controller only observes as yet, in this mode too: sidestep plan shows what it would do, sidestep apply does it; "+where+".")
 	default:
 		a.condition(v1alpha1.ConditionProgressing, metav1.ConditionFalse, ReasonObserving, "Nothing is planned or carried out in mode Observe: "+where+".")
 	}
