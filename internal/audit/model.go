@@ -196,7 +196,9 @@ func (s *shown) compare(m *mesh.Mesh, prover *authz.Prover, o Options, end enrol
 	s.omitted = all.Omitted
 	for _, d := range all.Divergences {
 		ref := destinationOf(&d)
-		moves := verdicts[ref] == VerdictAmbient || verdicts[ref] == VerdictWaypoint
+		w := m.Workload(ref.Kind, ref.Namespace, ref.Name)
+		ambient := w != nil && w.Mode == mesh.Ambient
+		moves := !ambient && (verdicts[ref] == VerdictAmbient || verdicts[ref] == VerdictWaypoint)
 		switch {
 		case d.Kind == authz.Authenticated:
 		case end.Guarded(d):
@@ -204,9 +206,9 @@ func (s *shown) compare(m *mesh.Mesh, prover *authz.Prover, o Options, end enrol
 				s.past[ref] = append(s.past[ref], d)
 			}
 		case addressSeen(m, &d) || noLongerRound(m, &d):
-		case identitySeen(m, &d):
+		case moves && identitySeen(m, &d):
 			s.named[ref] = append(s.named[ref], d)
-		case writtenForWaypoint(m, &d):
+		case (moves || ambient) && writtenForWaypoint(m, &d): // SS222 tells it at an ambient workload
 			s.enforced[ref] = append(s.enforced[ref], d)
 		case moves && inPlaintext(m, &d) && !forGood(m, &d):
 			s.plaintext[ref] = append(s.plaintext[ref], d)
