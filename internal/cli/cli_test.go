@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/sidestep-mesh/sidestep/internal/livetest"
 	"github.com/sidestep-mesh/sidestep/internal/meshtest"
+	"github.com/sidestep-mesh/sidestep/internal/report"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -160,15 +162,23 @@ func runScript(ts *testscript.TestScript, program string, args []string) int {
 		stdin = ts.ReadFile(args[last][1:])
 		args = args[:last]
 	}
-	return Run(context.Background(), &Env{
+	var out bytes.Buffer
+	code := Run(context.Background(), &Env{
 		Args0:  program,
 		Dir:    ts.MkAbs("."),
 		Stdin:  strings.NewReader(stdin),
-		Stdout: ts.Stdout(),
+		Stdout: io.MultiWriter(&out, ts.Stdout()),
 		Stderr: ts.Stderr(),
 		Getenv: ts.Getenv,
 		Now:    func() time.Time { return time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC) },
 	}, args)
+	// What is a document holds to the schema of its kind, whatever the script looks for.
+	if bytes.HasPrefix(out.Bytes(), []byte("{\n  \"apiVersion\": \""+report.APIVersion)) {
+		if err := report.ValidateDocument(out.Bytes()); err != nil {
+			ts.Fatalf("%s %s: %v", program, strings.Join(args, " "), err)
+		}
+	}
+	return code
 }
 
 func TestHelpNamesTheProgramTheUserTyped(t *testing.T) {

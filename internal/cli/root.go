@@ -88,6 +88,7 @@ Exit codes: 0 clean, 1 error, 2 findings or changes pending, 3 held or halted.`,
 		newServeCommand(env),
 		newControllerCommand(env),
 		newMCPCommand(env),
+		newSchemaCommand(env),
 		newVersionCommand(env),
 	)
 	return root

@@ -174,27 +174,32 @@ func (r *AuditReport) ListRules(w io.Writer, o TextOptions) error {
 	return err
 }
 
+// RuleList is every code, as a versioned document.
+type RuleList struct {
+	APIVersion string       `json:"apiVersion"`
+	Kind       string       `json:"kind"`
+	Rules      []ListedRule `json:"rules"`
+}
+
+// ListedRule is a Rule with the JSON names of a document.
+type ListedRule struct {
+	Code       string   `json:"code"`
+	Title      string   `json:"title"`
+	Severity   string   `json:"severity"`
+	Requires   string   `json:"requires"`
+	Moving     string   `json:"moving,omitempty"`
+	Why        string   `json:"why"`
+	Remedy     string   `json:"remedy"`
+	References []string `json:"references"`
+}
+
 // RulesJSON writes every code as a versioned document.
 func (r *AuditReport) RulesJSON(w io.Writer) error {
-	type rule struct {
-		Code       string   `json:"code"`
-		Title      string   `json:"title"`
-		Severity   string   `json:"severity"`
-		Requires   string   `json:"requires"`
-		Moving     string   `json:"moving,omitempty"`
-		Why        string   `json:"why"`
-		Remedy     string   `json:"remedy"`
-		References []string `json:"references"`
-	}
-	list := make([]rule, 0, len(r.Rules))
+	list := make([]ListedRule, 0, len(r.Rules))
 	for _, x := range r.Rules {
-		list = append(list, rule(x))
+		list = append(list, ListedRule(x))
 	}
-	return writeJSON(w, struct {
-		APIVersion string `json:"apiVersion"`
-		Kind       string `json:"kind"`
-		Rules      []rule `json:"rules"`
-	}{APIVersion, "RuleList", list})
+	return writeJSON(w, RuleList{APIVersion, "RuleList", list})
 }
 
 // wrap breaks text into lines of at most 88 characters.
@@ -216,11 +221,14 @@ func wrap(text string) string {
 	return b.String()
 }
 
+// WorkloadReport is one workload, as a versioned document.
+type WorkloadReport struct {
+	APIVersion string    `json:"apiVersion"`
+	Kind       string    `json:"kind"`
+	Workload   *Workload `json:"workload"`
+}
+
 // ExplainJSON writes one workload as a versioned document.
 func ExplainJSON(w io.Writer, wl *Workload) error {
-	return writeJSON(w, struct {
-		APIVersion string    `json:"apiVersion"`
-		Kind       string    `json:"kind"`
-		Workload   *Workload `json:"workload"`
-	}{APIVersion, "WorkloadReport", wl})
+	return writeJSON(w, WorkloadReport{APIVersion, "WorkloadReport", wl})
 }
