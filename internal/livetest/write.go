@@ -94,6 +94,7 @@ func (s *Server) apply(k key, old, o *unstructured.Unstructured, manager string,
 	switch {
 	case errors.As(err, &conflict):
 		st := conflict.Status()
+		st.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}
 		return int(st.Code), st
 	case err != nil:
 		return status(400, metav1.StatusReasonBadRequest, err.Error(), nil)

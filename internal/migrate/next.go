@@ -232,12 +232,20 @@ func (m *machine) replicas(s plan.Step) int {
 	return 1
 }
 
+// cacheLag is how old what is seen of the mesh may be: before that, a write that is not seen is no sign that somebody undid it.
+const cacheLag = 30 * time.Second
+
 // after asks the gates of a step that is written.
 func (m *machine) after(s plan.Step) {
 	p := m.progress.Steps[s.ID]
 	if !s.Edit.InEffect(m.object(s.Edit)) {
-		m.hold(m.now, Reason{Step: s.ID, Gate: verify.InEffect, Object: s.Subject, Patch: Patch(s.Edit),
-			Text: "somebody has put it back: Sidestep does not write it again. Commit the patch where the object is kept, then sidestep resume"})
+		m.putBack(s, p)
+		return
+	}
+	if !p.PutBack.IsZero() { // it stands again: what is waited for gets its time anew
+		p.PutBack, p.Since, p.Steady = time.Time{}, m.now, time.Time{}
+		m.mark(s.ID, p)
+		m.wait(m.now, m.now, Reason{Step: s.ID, Gate: verify.InEffect, Object: s.Subject, Text: "it stands as it was written again"})
 		return
 	}
 	steady := true
@@ -268,6 +276,20 @@ func (m *machine) after(s plan.Step) {
 		p.State, p.Since = Passed, m.now
 		m.mark(s.ID, p)
 	}
+}
+
+// putBack waits as long as what is seen may be old, and then holds: what somebody has put back is not written again.
+func (m *machine) putBack(s plan.Step, p StepProgress) {
+	if p.PutBack.IsZero() {
+		p.PutBack, p.Steady = m.now, time.Time{}
+		m.mark(s.ID, p)
+	}
+	if until := p.PutBack.Add(cacheLag); m.now.Before(until) {
+		m.wait(p.PutBack, until, Reason{Step: s.ID, Gate: verify.InEffect, Object: s.Subject, Text: "what was written is not seen yet, or not any more"})
+		return
+	}
+	m.hold(p.PutBack, Reason{Step: s.ID, Gate: verify.InEffect, Object: s.Subject, Patch: Patch(s.Edit),
+		Text: "somebody has put it back: Sidestep does not write it again. Once the patch is committed where the object is kept, the migration goes on"})
 }
 
 func (m *machine) soaking(s plan.Step) Reason {

@@ -131,7 +131,9 @@ type StepProgress struct {
 	Began  time.Time `json:"began,omitzero"`
 	Since  time.Time `json:"since,omitzero"`
 	Steady time.Time `json:"steady,omitzero"`
-	Before *Before   `json:"before,omitempty"`
+	// PutBack is since when the mesh does not stand as the step left it, although nobody took it back here.
+	PutBack time.Time `json:"putBack,omitzero"`
+	Before  *Before   `json:"before,omitempty"`
 	// Conflict holds the step until a person resumes, or the mesh stands as the step would leave it.
 	Conflict *Conflict `json:"conflict,omitempty"`
 	// Why is what a person said who skipped the step, or the reason for which it was undone.
