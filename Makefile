@@ -84,6 +84,13 @@ promise: ## put every scenario and 5,000 generated meshes into their verdicts' m
 # How many meshes "make promise" generates, unless MESHES says so.
 PROMISED := $(if $(filter command line environment,$(origin MESHES)),$(MESHES),5000)
 
+# How many disturbed runs "make apply-campaign" makes of each mesh.
+RUNS ?= 200
+
+.PHONY: apply-campaign
+apply-campaign: ## carry plans out under crashes after every write, refusals, conflicts and old views (RUNS=..., SEED=...)
+	@$(GO) test ./internal/live -run '^Test(ACrashAfterEveryWriteChangesNothing|DisturbedRunsEndTheSame)$$' -count 1 -timeout 24h -v -all -runs $(RUNS) -seed $(SEED)
+
 .PHONY: bench
 bench: ## speed and memory of every part, with the curves over size
 	@$(GO) test -p 1 -run '^$$' -bench . -benchmem ./internal/...

@@ -47,7 +47,7 @@ func (f *migrationFlags) driving(c *cobra.Command) {
 }
 
 func (f *migrationFlags) leaving(c *cobra.Command) {
-	c.Flags().StringSliceVar(&f.without, "without-gate", nil, "go on without this `GATE`, which is recorded with your name: "+strings.Join(gateNames(), ", ")+"; repeatable")
+	c.Flags().StringSliceVar(&f.without, "without-gate", nil, "go on without this `GATE`, which is recorded with your name: "+strings.Join(gateNames(), ", ")+"; or metrics, for all that need them; repeatable")
 }
 
 func gateNames() []string {
@@ -60,6 +60,14 @@ func gateNames() []string {
 
 // checkGates refuses gates that are none; more are further names.
 func (f *migrationFlags) checkGates(more ...string) error {
+	if i := slices.Index(f.without, "metrics"); i >= 0 {
+		f.without = slices.Delete(f.without, i, i+1)
+		for _, g := range verify.All() {
+			if g.Metrics {
+				f.without = append(f.without, g.Name)
+			}
+		}
+	}
 	for _, name := range f.without {
 		if !slices.Contains(append(gateNames(), more...), name) {
 			return fmt.Errorf("--without-gate %s: no gate is called so; there are %s", name, strings.Join(gateNames(), ", "))

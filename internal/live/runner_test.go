@@ -15,6 +15,7 @@ import (
 	"github.com/sidestep-mesh/sidestep/internal/migrate"
 	"github.com/sidestep-mesh/sidestep/internal/plan"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	"github.com/sidestep-mesh/sidestep/internal/verify"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 )
@@ -94,8 +95,10 @@ func (b *bench) runner() *live.Runner {
 func (b *bench) begin(r *live.Runner) {
 	b.t.Helper()
 	g := migrate.Progress{Wish: migrate.Run, When: b.now}
-	for _, gate := range []string{plan.GateOnlyVia, plan.GateNoCalls} {
-		g.LeftOut = append(g.LeftOut, migrate.LeftOut{Gate: gate})
+	for _, gate := range verify.All() {
+		if gate.Metrics {
+			g.LeftOut = append(g.LeftOut, migrate.LeftOut{Gate: gate.Name})
+		}
 	}
 	for range 50 {
 		_, err := r.Writer.Begin(b.t.Context(), "istio-system", b.plan, g)

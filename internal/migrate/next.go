@@ -179,7 +179,7 @@ func (m *machine) ready(s plan.Step) bool {
 	}
 	for _, id := range m.plan.After[s.ID] {
 		if st := m.progress.State(id); st != Passed {
-			m.hold(p.Since, Reason{Step: s.ID, Object: s.Subject, Text: "step " + id + " has to come first, and is " + string(cmp.Or(st, "not taken"))})
+			m.hold(m.sinceOf(s, p), Reason{Step: s.ID, Object: s.Subject, Text: "step " + id + " has to come first, and is " + string(cmp.Or(st, "not taken"))})
 			return false
 		}
 	}
@@ -300,10 +300,7 @@ func (m *machine) soaking(s plan.Step) Reason {
 func (m *machine) judge(s plan.Step, p StepProgress, name string, subject verify.Subject) bool {
 	r := verify.Check(name, &m.evidence.Evidence, subject)
 	why := Reason{Step: s.ID, Gate: name, Object: subject.Object, Text: strings.Join(r.Why, "; ")}
-	since := p.Since
-	if since.IsZero() {
-		since = m.waveBegan(s)
-	}
+	since := m.sinceOf(s, p)
 	switch r.Verdict {
 	case verify.Pass:
 		return true
@@ -328,6 +325,14 @@ func (m *machine) least(g verify.Gate) time.Duration {
 		return 3 * m.progress.Soak
 	}
 	return 0
+}
+
+// sinceOf is since when a step has been in its state.
+func (m *machine) sinceOf(s plan.Step, p StepProgress) time.Time {
+	if p.Since.IsZero() {
+		return m.waveBegan(s)
+	}
+	return p.Since
 }
 
 // waveBegan is since when a step that is not taken has been waited for: when the last step of the waves before was finished.

@@ -184,3 +184,6 @@ func empty(v any) bool {
 	}
 	return false
 }
+
+// After gives the objects as they are after edits, one after the other.
+func After(s *snapshot.Snapshot, edits []Edit) (*snapshot.Snapshot, error) { return change(s, edits) }

@@ -83,7 +83,13 @@ type Gate struct {
 
 // Names of the gates that plans do not name themselves, and of those that package migrate answers.
 const (
-	Enrolled = "Enrolled"
+	Enrolled             = "Enrolled"
+	ErrorRate            = "ErrorRate"
+	Latency              = "Latency"
+	ConnectionFailures   = "ConnectionFailures"
+	CallsConserved       = "CallsConserved"
+	EnforcementConserved = "EnforcementConserved"
+	DenialsConserved     = "DenialsConserved"
 
 	// InEffect: the object stands as the step wrote it. Proof: nothing is weaker than at the start. Soak: all gates have passed
 	// for long enough.
@@ -97,6 +103,7 @@ func All() []Gate {
 	return []Gate{
 		programmed, policyAccepted, waypointBound, rolledOut, enrolled, noSidecarPods,
 		onlyThroughWaypoint, noCalls,
+		errorRate, latency, connectionFailures, callsConserved, enforcementConserved, denialsConserved,
 	}
 }
 
@@ -112,7 +119,7 @@ func Lookup(name string) (Gate, bool) {
 
 // ForMoves are the gates that every move has to pass beside those that its plan names.
 func ForMoves() []string {
-	return []string{Enrolled}
+	return []string{Enrolled, ErrorRate, Latency, ConnectionFailures, CallsConserved, EnforcementConserved, DenialsConserved}
 }
 
 // Check asks a gate by name. A gate that is not known is inconclusive: the plan may be of a later version.
