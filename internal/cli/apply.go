@@ -33,8 +33,7 @@ type migrationFlags struct {
 
 func (f *migrationFlags) register(c *cobra.Command) {
 	flags := c.Flags()
-	flags.StringVar(&f.in.context, "context", "", "the cluster of this kubeconfig `CONTEXT` instead of the current one")
-	flags.StringVar(&f.in.kubeconfig, "kubeconfig", "", "`FILE` with the clusters and credentials")
+	f.in.clusterFlags.register(c)
 	flags.StringVar(&f.prom.URL, "prometheus", "", "`URL` of a server with the Prometheus API, which the gates on traffic ask")
 	flags.StringVar(&f.prom.BearerFile, "prometheus-token-file", "", "`FILE` with a bearer token")
 	flags.StringVar(&f.prom.CAFile, "prometheus-ca", "", "PEM `FILE` with the authority of the server's certificate")
@@ -78,11 +77,7 @@ func (f *migrationFlags) checkGates(more ...string) error {
 
 // runner prepares to carry a migration out in the cluster that the flags name.
 func (f *migrationFlags) runner(env *Env) (*live.Runner, error) {
-	kubeconfig := f.in.kubeconfig
-	if kubeconfig != "" {
-		kubeconfig = env.Path(kubeconfig)
-	}
-	cluster, err := live.Config(kubeconfig, f.in.context)
+	cluster, err := f.in.cluster(env)
 	if err != nil {
 		return nil, err
 	}

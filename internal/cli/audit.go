@@ -204,7 +204,7 @@ func diffAudits(ctx context.Context, env *Env, in *inputFlags, show *auditFlags,
 		return r, m, show.gate.apply(env, snap, r)
 	}
 	was := *in
-	was.files, was.kustomizations, was.context, was.kubeconfig = []string{base}, nil, "", ""
+	was.files, was.kustomizations, was.clusterFlags = []string{base}, nil, clusterFlags{}
 	before, a, err := audited(&was)
 	if err != nil {
 		return fmt.Errorf("--diff %s: %w", base, err)

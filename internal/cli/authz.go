@@ -169,8 +169,7 @@ func (f *inputFlags) registerDiff(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringArrayVarP(&f.files, "filename", "f", nil, "compare with the state after kubectl apply of this `FILE` or folder, pods of changed workloads made anew; repeatable")
 	flags.StringArrayVarP(&f.kustomizations, "kustomize", "k", nil, "the same with what the kustomization of this `FOLDER` makes; repeatable")
-	flags.StringVar(&f.context, "context", "", "without BEFORE, read the cluster of this kubeconfig `CONTEXT`")
-	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "`FILE` with the clusters and credentials")
+	f.clusterFlags.register(c)
 	f.saidFlags.register(c)
 }
 

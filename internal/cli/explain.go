@@ -49,7 +49,7 @@ a waypoint or any other object is named in the same way; a namespace by its name
 				return explainLog(c, env, &in, &log, output, options)
 			}
 			isCode := codePattern.MatchString(args[0])
-			if isCode && len(in.named()) == 0 && in.context == "" && in.kubeconfig == "" && !demo {
+			if isCode && len(in.named()) == 0 && !in.names() && !demo {
 				r := report.Rules()
 				rule, err := findRule(r, args[0])
 				if err != nil {

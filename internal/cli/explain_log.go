@@ -181,8 +181,7 @@ Exit codes: 0 every call is decided alike, 1 nothing could be replayed, 2 some c
 		},
 	}
 	flags := c.Flags()
-	flags.StringVar(&in.context, "context", "", "without BEFORE, read the cluster of this kubeconfig `CONTEXT`")
-	flags.StringVar(&in.kubeconfig, "kubeconfig", "", "`FILE` with the clusters and credentials")
+	in.clusterFlags.register(c)
 	flags.StringVar(&file, "log", "", "access log `FILE`; - is standard input")
 	flags.StringArrayVar(&moves, "move", nil, moveUsage)
 	flags.BoolVar(&wide, "wide", false, "show every sort of call that flips")

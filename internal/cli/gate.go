@@ -64,7 +64,7 @@ func (g *gateFlags) configure(env *Env, c *cobra.Command, in *inputFlags) error 
 		}
 		return filepath.Join(dir, name)
 	}
-	if len(in.named()) == 0 && !in.live && in.context == "" && in.kubeconfig == "" {
+	if len(in.named()) == 0 && !in.live && !in.names() {
 		for _, p := range g.config.Paths {
 			in.files = append(in.files, under(p))
 		}

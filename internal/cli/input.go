@@ -23,11 +23,11 @@ const mostProblems = 20
 
 // inputFlags say what a command reads: files, or the cluster of a context.
 type inputFlags struct {
-	files               []string
-	kustomizations      []string
-	namespaces          []string
-	allNamespaces       bool
-	context, kubeconfig string
+	files          []string
+	kustomizations []string
+	namespaces     []string
+	allNamespaces  bool
+	clusterFlags
 	// live lays the files over the cluster.
 	live bool
 	saidFlags
@@ -43,8 +43,7 @@ func (f *inputFlags) register(c *cobra.Command) {
 	flags.StringArrayVarP(&f.kustomizations, "kustomize", "k", nil, "read what the kustomization of this `FOLDER` makes; nothing is fetched; repeatable")
 	flags.StringSliceVarP(&f.namespaces, "namespace", "n", nil, "show this `NAMESPACE` only; repeatable. Everything is still taken into account")
 	flags.BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "show all namespaces, which is the default")
-	flags.StringVar(&f.context, "context", "", "read the cluster of this kubeconfig `CONTEXT` instead of the current one")
-	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "`FILE` with the clusters and credentials")
+	f.clusterFlags.register(c)
 	flags.BoolVar(&f.live, "live", false, "lay the files over the cluster instead: judge the objects as kubectl apply -f would leave them, with the pods that run now")
 	f.saidFlags.register(c)
 	c.MarkFlagsMutuallyExclusive("namespace", "all-namespaces")
@@ -59,7 +58,7 @@ func (f *inputFlags) fromFiles() bool { return len(f.named()) > 0 && !f.live }
 // check refuses flags that do not go together.
 func (f *inputFlags) check() error {
 	switch {
-	case f.fromFiles() && (f.context != "" || f.kubeconfig != ""):
+	case f.fromFiles() && f.names():
 		return errors.New("-f and -k read files and --context and --kubeconfig a cluster: give one, or --live to lay the files over the cluster")
 	case f.live && len(f.named()) == 0:
 		return errors.New("--live lays files over the cluster: say which with -f or -k")

@@ -27,7 +27,7 @@ type Options struct {
 	PageSize int64
 	// Parallel is how many requests run at once; 4 when 0. Memory grows with it, by a page each.
 	Parallel int
-	// Timeout bounds one request; a minute when 0.
+	// Timeout bounds one request; when 0 that of the cluster's configuration, or a minute.
 	Timeout time.Duration
 	// Cost reads the kinds that no verdict depends on too, only the number of nodes (snapshot.KindInfo.CostOnly). Without it they
 	// are Hidden in the snapshot.
@@ -43,7 +43,7 @@ type Options struct {
 func Collect(ctx context.Context, cluster *Cluster, opts Options) (*snapshot.Snapshot, error) {
 	opts.PageSize = cmp.Or(opts.PageSize, 500)
 	opts.Parallel = cmp.Or(opts.Parallel, 4)
-	opts.Timeout = cmp.Or(opts.Timeout, time.Minute)
+	opts.Timeout = cmp.Or(opts.Timeout, cluster.Config.Timeout, time.Minute)
 	cfg := rest.CopyConfig(cluster.Config)
 	cfg.QPS, cfg.Burst = -1, 0 // Parallel bounds us; API priority and fairness bounds the server's side
 	cfg.Timeout = opts.Timeout
