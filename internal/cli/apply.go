@@ -187,6 +187,8 @@ func (a *applying) run(c *cobra.Command, g migrate.Progress) error {
 		return Held("the migration is being taken back: see it through with sidestep rollback, or turn it round with sidestep resume")
 	case rec.Wish == migrate.Pause:
 		return Held("the migration is paused by " + rec.Who + ": sidestep resume")
+	case rec.Finished(rec.Plan):
+		return a.again(ctx, rec, g)
 	}
 	if a.file != "" {
 		p, _, err := a.read(ctx)
@@ -212,6 +214,24 @@ func (a *applying) run(c *cobra.Command, g migrate.Progress) error {
 	}
 	fmt.Fprintf(a.env.Stderr, "going on with plan %s\n", rec.Plan.ID)
 	return a.flags.drive(ctx, a.env, a.runner)
+}
+
+// again begins a migration where an earlier one is finished: its record gives way, and with it what stood before it.
+func (a *applying) again(ctx context.Context, rec *live.Record, g migrate.Progress) error {
+	p, snap, err := a.read(ctx)
+	if err != nil {
+		return err
+	}
+	if len(p.Waves) == 0 || p.ID == rec.Plan.ID {
+		return a.flags.drive(ctx, a.env, a.runner)
+	}
+	fmt.Fprintf(a.env.Stderr, "plan %s is finished; once another begins, sidestep rollback takes that one back, and not %s\n", rec.Plan.ID, rec.Plan.ID)
+	return a.start(ctx, p, snap, g, func() error {
+		if _, err := a.runner.Writer.ReadRecord(ctx); errors.Is(err, live.ErrNoMigration) {
+			return nil
+		}
+		return a.runner.Writer.End(ctx, rec)
+	})
 }
 
 // read reads the plan of the file, or makes one, for the mesh as it is.
@@ -274,6 +294,11 @@ func (a *applying) begin(ctx context.Context, g migrate.Progress) error {
 	if a.dryRun != "none" {
 		return a.show(ctx, p, &g)
 	}
+	return a.start(ctx, p, snap, g, func() error { return nil })
+}
+
+// start asks, makes room, records the plan and carries it out.
+func (a *applying) start(ctx context.Context, p *migrate.Plan, snap *snapshot.Snapshot, g migrate.Progress, room func() error) error {
 	steps := 0
 	for i, w := range p.Waves {
 		fmt.Fprintf(a.env.Stdout, "%d. %s: %d steps. %s.\n", i+1, w.Name, len(w.Steps), w.Purpose)
@@ -292,6 +317,10 @@ func (a *applying) begin(ctx context.Context, g migrate.Progress) error {
 	g.Wished(migrate.Run, whoami(), a.env.Now())
 	root := mesh.Build(snap, mesh.Assume{}).Settings.RootNamespace
 	o := a.flags.options(a.env)
+	err := o.Retry(ctx, room)
+	if err != nil {
+		return interrupted(ctx, err)
+	}
 	err = o.Retry(ctx, func() error {
 		rec, err := a.runner.Writer.Begin(ctx, root, p, g)
 		if errors.Is(err, live.ErrMigration) && rec.Plan.ID == p.ID {

@@ -31,7 +31,7 @@ func (r *Runner) Drive(ctx context.Context, o DriveOptions) (*Tick, error) {
 		err := o.Retry(ctx, func() error {
 			next, err := r.Tick(ctx)
 			if next != nil {
-				tick = next
+				tick, back = next, next.Record.Wish == migrate.Rollback
 			}
 			return err
 		})
@@ -41,7 +41,6 @@ func (r *Runner) Drive(ctx context.Context, o DriveOptions) (*Tick, error) {
 		case err != nil:
 			return tick, err
 		}
-		back = tick.Record.Wish == migrate.Rollback
 		o.Told(tick)
 		switch tick.Kind {
 		case migrate.Done, migrate.Hold, migrate.Halt:

@@ -166,6 +166,18 @@ type Progress struct {
 // State gives the state of a step.
 func (g *Progress) State(id string) State { return g.Steps[id].State }
 
+// Finished reports whether every step of a plan has passed or was skipped.
+func (g *Progress) Finished(p *Plan) bool {
+	for _, w := range p.Waves {
+		for _, s := range w.Steps {
+			if !final(g.State(s.ID)) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // leaves reports whether a person left a gate out.
 func (g *Progress) leaves(gate string) bool {
 	return slices.ContainsFunc(g.LeftOut, func(l LeftOut) bool { return l.Gate == gate })
