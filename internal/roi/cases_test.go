@@ -299,10 +299,10 @@ func TestKarpenterHasNoThreshold(t *testing.T) {
 			node := machine(fmt.Sprintf("n%d", i), "m6i.2xlarge", "8", map[string]string{label: "default"})
 			c.Nodes = append(c.Nodes, node)
 			for j := range 8 {
-				c.Pods = append(c.Pods, sized("web", i*8+j, node.Name, "600m", "390m"))
+				c.Pods = append(c.Pods, sized(fmt.Sprintf("web-%d", j), i*8+j, node.Name, "580m", "300m"))
 			}
 		}
-		// 48 pods, 8 a node before (7.92 of 8 cores), 12 after: four nodes, each of the six at 64% until then.
+		// 48 pods, 8 a node before (7.04 of 8 cores), 13 after: four nodes, each of the six at 62% until then.
 		expectNodes(t, c, roitest.LeaveAll(c), 1, want)
 	}
 }

@@ -1,6 +1,7 @@
 package packing
 
 import (
+	"slices"
 	"sort"
 
 	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
@@ -68,7 +69,7 @@ func newSettled(c terms.Cluster, change terms.Change) settled {
 		whole := g.scarce.of(n.Status.Allocatable, true).minus(daemons[n.Name])
 		whole.Resources = whole.Minus(extra)
 		b := &bin{group: g.of[n.Name], kind: g.kindOf[n.Name], host: n.Name, labels: n.Labels, zones: p.zoneBit[n.Labels[corev1.LabelTopologyZone]],
-			free: whole.minus(room{}), whole: whole, slots: maxPods(n) - daemonPods[n.Name] - extraPods}
+			free: whole.minus(room{}), whole: whole, alloc: allocatable(n), hourly: c.Hourly[n.Name], slots: maxPods(n) - daemonPods[n.Name] - extraPods}
 		s.bins[n.Name] = b
 		p.bins = append(p.bins, b)
 	}
@@ -160,8 +161,9 @@ func budgetOf(b *policyv1.PodDisruptionBudget, pods []terms.Pod) budget {
 }
 
 func (d *drainer) run() Draining {
+	d.order = slices.DeleteFunc(append([]*bin(nil), d.p.bins...), func(b *bin) bool { return d.gone[b] })
 	for progress := true; progress; {
-		progress = false
+		progress = d.consolidate()
 		d.out.Blocked, d.out.Above = nil, 0
 		sort.SliceStable(d.order, func(i, j int) bool { return d.utilization(d.order[i]) < d.utilization(d.order[j]) })
 		for _, b := range d.order {
@@ -181,11 +183,12 @@ func (d *drainer) run() Draining {
 			progress = true
 		}
 	}
+	d.p.bins = slices.DeleteFunc(d.p.bins, func(b *bin) bool { return d.gone[b] })
 	return d.out
 }
 
 func (d *drainer) utilization(b *bin) float64 {
-	a := allocatable(d.nodes[b.host])
+	a := b.alloc
 	cpu, ok1 := terms.Ratio(float64(a.CPUMilli-b.free.CPUMilli), float64(a.CPUMilli))
 	mem, ok2 := terms.Ratio(float64(a.MemoryBytes-b.free.MemoryBytes), float64(a.MemoryBytes))
 	if !ok1 || !ok2 {
@@ -196,7 +199,7 @@ func (d *drainer) utilization(b *bin) float64 {
 
 // tryRemove moves a node's pods elsewhere, or puts all back and says why it cannot.
 func (d *drainer) tryRemove(b *bin) string {
-	if d.nodes[b.host].Spec.Unschedulable {
+	if d.cordoned(b) {
 		return "it is cordoned already"
 	}
 	for _, it := range b.members {
@@ -235,10 +238,15 @@ func (d *drainer) tryRemove(b *bin) string {
 	return ""
 }
 
+// cordoned reports whether the node takes no pods; one that was added does.
+func (d *drainer) cordoned(b *bin) bool {
+	return d.nodes[b.host] != nil && d.nodes[b.host].Spec.Unschedulable
+}
+
 // elsewhere places an evicted pod on any node that remains; the scheduler may use any group.
 func (d *drainer) elsewhere(it *item) *bin {
 	for _, b := range d.order {
-		if d.gone[b] || d.nodes[b.host].Spec.Unschedulable || d.p.groups[b.group].Rule == terms.PerPod {
+		if d.gone[b] || d.cordoned(b) || d.p.groups[b.group].Rule == terms.PerPod {
 			continue
 		}
 		if z, ok := d.p.fits(it, b); ok {

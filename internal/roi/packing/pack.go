@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/sidestep-mesh/sidestep/internal/roi/terms"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -40,8 +41,10 @@ type bin struct {
 	group   int
 	kind    int
 	free    room
-	whole   room // what it can allocate beside DaemonSets
-	slots   int  // pods that still fit by the kubelet's max pods
+	whole   room            // what it can allocate beside DaemonSets
+	alloc   terms.Resources // what it can allocate at all
+	hourly  float64         // its price, 0 where it is not known
+	slots   int             // pods that still fit by the kubelet's max pods
 	zones   zones
 	pods    int
 	host    string
@@ -132,7 +135,7 @@ func (p *packer) newBin(group, kind int) *bin {
 	g := &p.groups[group]
 	k := &g.Kinds[kind]
 	whole := k.Room.minus(k.Daemons)
-	return &bin{group: group, kind: kind, free: whole.minus(room{}), whole: whole, slots: k.MaxPods - k.DaemonPods,
+	return &bin{group: group, kind: kind, free: whole.minus(room{}), whole: whole, alloc: k.Room.Resources, hourly: k.Hourly, slots: k.MaxPods - k.DaemonPods,
 		zones: p.maskOf(g.Zones), host: "new-" + itoa(p.nextHost+1), labels: g.Labels}
 }
 
