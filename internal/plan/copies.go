@@ -187,8 +187,6 @@ const (
 
 // copyOf makes the copies of one policy for the waypoints of Services. Of kinds that no waypoint reads it makes none.
 func (y *synthesis) copyOf(p *mesh.Policy, services []*mesh.Service) []Edit {
-	slices.SortFunc(services, func(a, b *mesh.Service) int { return a.Ref.Compare(b.Ref) })
-	services = slices.CompactFunc(services, func(a, b *mesh.Service) bool { return a.Ref == b.Ref })
 	var rules []*securityv1beta1.Rule
 	if o, ok := p.Object.(*securityv1.AuthorizationPolicy); ok {
 		rules = qualified(o)

@@ -282,7 +282,11 @@ func (y *synthesis) prepare() *preparation {
 	}
 	slices.SortFunc(policies, func(a, b *mesh.Policy) int { return a.Ref.Compare(b.Ref) })
 	for _, pol := range policies {
-		if edits := y.copyOf(pol, byPolicy[pol.Ref]); len(edits) > 0 {
+		services := byPolicy[pol.Ref] // once for each workload behind them
+		slices.SortFunc(services, func(a, b *mesh.Service) int { return a.Ref.Compare(b.Ref) })
+		services = slices.Compact(services)
+		byPolicy[pol.Ref] = services
+		if edits := y.copyOf(pol, services); len(edits) > 0 {
 			p.copies = append(p.copies, edits...)
 			p.copied[pol.Ref] = true
 		}
