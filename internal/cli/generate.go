@@ -16,8 +16,8 @@ import (
 )
 
 func newGenerateCommand(env *Env) *cobra.Command {
-	c := &cobra.Command{Use: "generate", Short: "Write files for other programs: alerts, dashboards, install values, admission policies"}
-	c.AddCommand(newGenerateAlertsCommand(env), newGenerateDashboardsCommand(env), newGenerateInstallCommand(env), newGenerateAdmissionCommand(env))
+	c := &cobra.Command{Use: "generate", Short: "Write files for other programs: alerts, dashboards, install values, waypoint capacity, admission policies"}
+	c.AddCommand(newGenerateAlertsCommand(env), newGenerateDashboardsCommand(env), newGenerateInstallCommand(env), newGenerateCapacityCommand(env), newGenerateAdmissionCommand(env))
 	return c
 }
 
