@@ -100,7 +100,7 @@ bench-peer: ## this program beside istioctl analyze on the same 4,000 services: 
 	@cd test/peer && $(GO) run -p $(JOBS) . -root ../..
 
 .PHONY: oracle
-oracle: ## ask istiod's converters and a real Envoy again what policies mean; fails when an answer drifted
+oracle: ## ask istiod and a real Envoy again what policies and routes mean; fails when an answer drifted
 	@$(MAKE) -C test/oracle oracle
 
 .PHONY: fuzz

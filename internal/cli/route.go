@@ -96,7 +96,7 @@ func (f *routeFlags) answer(m *mesh.Mesh) (*report.RouteAnswer, error) {
 	if err != nil {
 		return nil, err
 	}
-	world := mesh.RouteWorld(m, nil)
+	world := mesh.RouteWorld(m)
 	var answers []route.Answer
 	for _, w := range m.Workloads {
 		if w.Role != mesh.Application || !report.Means(f.from, w.Namespace, w.Kind, w.Name) {
@@ -180,7 +180,7 @@ Exit codes: 0 everything can be written so that nothing changes, 1 error, 2 some
 			if err != nil {
 				return err
 			}
-			world := mesh.RouteWorld(mesh.Build(snap, mesh.Assume{}), nil)
+			world := mesh.RouteWorld(mesh.Build(snap, mesh.Assume{}))
 			doc := report.NewRouteTranslation(route.Translate(&world))
 			switch output {
 			case "json":
@@ -234,7 +234,7 @@ Exit codes: 0 equivalent, 1 not comparable, 2 a call is routed otherwise, or som
 			if after, err = moved(after, moves); err != nil {
 				return err
 			}
-			a, b := mesh.RouteWorld(before, nil), mesh.RouteWorld(after, nil)
+			a, b := mesh.RouteWorld(before), mesh.RouteWorld(after)
 			parts := make([]route.Result, runtime.GOMAXPROCS(0))
 			onEveryCore(len(parts), func(i int) { parts[i] = route.DiffShard(&a, &b, i, len(parts)) })
 			doc := report.NewRouteDiff(route.Merge(parts...))

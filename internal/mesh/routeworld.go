@@ -14,18 +14,11 @@ import (
 	gatewayv1alpha2 "sigs.k8s.io/gateway-api/apis/v1alpha2"
 )
 
-// RouteWorld is the mesh as routing sees it. Overrides put workloads (by Kind, Namespace and Name) into another
-// mode than the one in effect; the compiled objects are shared by all worlds of the mesh.
-func RouteWorld(m *Mesh, overrides map[Ref]Mode) route.World {
+// RouteWorld is the mesh as routing sees it, with every workload in the mode in effect. The compiled objects are shared
+// by all worlds of the mesh; its workloads are the caller's to change.
+func RouteWorld(m *Mesh) route.World {
 	w := m.routing
 	w.Workloads = slices.Clone(w.Workloads)
-	for i, x := range m.Workloads {
-		mode, ok := overrides[x.Ref]
-		if !ok {
-			mode = x.Mode
-		}
-		w.Workloads[i].Mode = route.Mode(mode)
-	}
 	return w
 }
 

@@ -30,6 +30,8 @@ type Action struct {
 	// Status is the answer of Respond and Refuse; Text the redirect, the body, or why it is refused.
 	Status uint32 `json:"status,omitempty"`
 	Text   string `json:"text,omitempty"`
+	// MissingStatus is the answer to calls whose share goes to a destination that does not exist; 0 where all do.
+	MissingStatus uint32 `json:"missingStatus,omitempty"`
 	// Destinations are where the call may go. Their weights add up to any sum; one alone has weight 1.
 	Destinations []Destination `json:"destinations,omitempty"`
 	Rewrite      string        `json:"rewrite,omitempty"`

@@ -79,7 +79,7 @@ func BenchmarkDiff(b *testing.B) {
 	for _, n := range []int{400, 4000} {
 		b.Run(fmt.Sprintf("services=%d", n), func(b *testing.B) {
 			m := mesh.Build(meshtest.Load(b, routedMesh(n)), mesh.Assume{})
-			before, after := mesh.RouteWorld(m, nil), mesh.RouteWorld(m, nil)
+			before, after := mesh.RouteWorld(m), mesh.RouteWorld(m)
 			for i := range after.Workloads {
 				after.Workloads[i].Mode = route.Ambient
 			}

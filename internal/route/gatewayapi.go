@@ -202,13 +202,14 @@ func (c *compiler) httpRoute(o *gatewayv1.HTTPRoute) []converted {
 		if !ok {
 			return nil
 		}
-		for _, m := range rule.Matches {
+		matches := rule.Matches
+		if len(matches) == 0 { // the API server writes the default, the prefix /
+			matches = []gatewayv1.HTTPRouteMatch{{}}
+		}
+		for _, m := range matches {
 			one := h.DeepCopy()
 			one.Match = []*apinetworking.HTTPMatchRequest{httpRouteMatch(m)}
 			out = append(out, converted{one, at, fields})
-		}
-		if len(rule.Matches) == 0 {
-			out = append(out, converted{h, at, fields})
 		}
 	}
 	return out

@@ -251,7 +251,7 @@ func (w *World) localityText(p *Policy, l layer, s *Service) string {
 func (w *World) upgrades(pool *apinetworking.ConnectionPoolSettings, port Port) bool {
 	http := pool.GetHttp()
 	switch {
-	case http.GetUseClientProtocol():
+	case http.GetUseClientProtocol(), port.Protocol == Auto: // the client's protocol is kept where none is declared
 		return false
 	case http.GetH2UpgradePolicy() == apinetworking.ConnectionPoolSettings_HTTPSettings_UPGRADE:
 		return true

@@ -45,7 +45,7 @@ func TestScenarios(t *testing.T) {
 			m := mesh.Build(meshtest.Load(t, string(base)+"---\n"+parts["mesh.yaml"]), mesh.Assume{})
 			checked := eachLine(parts["can"], func(line string) { checkCan(t, m, line) })
 			checked += eachLine(parts["diff"], func(line string) { checkDiff(t, m, line) })
-			world := mesh.RouteWorld(m, nil)
+			world := mesh.RouteWorld(m)
 			checked += eachLine(parts["translate"], func(line string) { checkTranslation(t, &world, line) })
 			checked += eachLine(parts["problems"], func(line string) { checkProblem(t, &world, line) })
 			if checked == 0 {
@@ -103,7 +103,7 @@ func checkCan(t *testing.T, m *mesh.Mesh, line string) {
 			t.Fatalf("unknown word %s in: %s", f, line)
 		}
 	}
-	world := mesh.RouteWorld(m, nil)
+	world := mesh.RouteWorld(m)
 	a, err := route.Can(&world, q)
 	if err != nil {
 		t.Fatalf("%s: %v", line, err)
@@ -127,16 +127,15 @@ func checkDiff(t *testing.T, m *mesh.Mesh, line string) {
 	if !ok {
 		t.Fatalf("not a comparison: %s", line)
 	}
-	overrides := map[mesh.Ref]mesh.Mode{}
+	a, b := mesh.RouteWorld(m), mesh.RouteWorld(m)
 	for _, move := range strings.Fields(moves) {
 		what, mode, _ := strings.Cut(move, "=")
-		for _, w := range m.Workloads {
+		for i, w := range m.Workloads {
 			if w.Role == mesh.Application && (what == w.Namespace || what == w.Namespace+"/"+w.Name) {
-				overrides[w.Ref] = mesh.Mode(mode)
+				b.Workloads[i].Mode = route.Mode(mode)
 			}
 		}
 	}
-	a, b := mesh.RouteWorld(m, nil), mesh.RouteWorld(m, overrides)
 	r := route.Diff(&a, &b)
 	want = strings.TrimSpace(want)
 	if want == "equivalent" {

@@ -111,7 +111,7 @@ func (w *World) unseen(t *Table, s *Service, host string, p Port, who caller) *T
 	if !forbidden {
 		a = &Action{Kind: Forward, Destinations: []Destination{{Target: w.plain(s, host, p), Weight: 1}}}
 	}
-	t.Rules = []Rule{{Action: a}}
+	t.Rules = append(t.Rules, Rule{Action: a})
 	return t
 }
 
@@ -213,10 +213,19 @@ func (w *World) shortNames(t *Table, host string, p Port, who caller) {
 			if !v.named(name) || v.gatewayAPI {
 				continue
 			}
-			for _, r := range w.httpRules(v, p.Number, who.client, sidecarSource, nil) {
-				r.Match = append(slices.Clone(r.Match), Test{Attribute: "authority", Op: Exact, Value: name})
+			called := Test{Attribute: "authority", Op: Regex, Value: quote(name) + "(:[0-9]+)?"}
+			rules := w.httpRules(v, p.Number, who.client, sidecarSource, nil)
+			if len(rules) == 0 {
+				continue
+			}
+			for _, r := range rules {
+				r.Match = append(slices.Clone(r.Match), called)
 				slices.SortFunc(r.Match, Test.Compare)
 				t.Rules = append(t.Rules, r)
+			}
+			if !rules[len(rules)-1].Match.catchAll() { // nothing else answers for the name
+				at := Origin{v.origin, "spec.http"}
+				t.Rules = append(t.Rules, Rule{Match: Match{called}, Action: notFound, Origin: at, MatchOrigin: at, Via: v.origin})
 			}
 			break
 		}
@@ -284,10 +293,7 @@ func (w *World) connSidecar(t *Table, s *Service, host string, p Port, speak Spe
 		return (len(r.gateways) == 0 || slices.Contains(r.gateways, meshGateway)) && hasAll(who.labels, r.sourceLabels) &&
 			(r.port == 0 || r.port == p.Number) && (r.sourceNamespace == "" || r.sourceNamespace == who.namespace)
 	}
-	for _, v := range list {
-		if v.gatewayAPI && s.Ref.Namespace != v.namespace && who.namespace != v.namespace {
-			continue
-		}
+	for _, v := range list { // routes of consumers hold for everybody's connections, other than for requests
 		rules := v.tcp
 		if speak == SpeakTLS {
 			rules = v.tls
@@ -314,6 +320,9 @@ func (w *World) connSidecar(t *Table, s *Service, host string, p Port, speak Spe
 	target, policy := w.target(host, p.Number, "", who.client)
 	if target.Missing {
 		target = w.plain(s, host, p)
+	}
+	if len(t.Rules) > 0 && speak == SpeakTLS { // other names are not the Service's any more: passed on to the address, or refused
+		w.unseen(t, s, host, p, who)
 	}
 	if len(t.Rules) == 0 || speak == SpeakTCP {
 		t.Rules = append(t.Rules, Rule{Action: &Action{Kind: Forward, Destinations: []Destination{{Target: target, Weight: 1, Policy: policy}}}})

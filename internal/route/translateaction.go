@@ -217,11 +217,15 @@ func (w *World) destinations(a *Action, v *virtual, r *httpRule, port uint32, wh
 		a.Fields[PartDestination] = r.field(PartDestination, "route")
 		return
 	}
-	if missing := a.missing(); missing == len(a.Destinations) {
-		a.Kind, a.Status, a.Text = Refuse, 503, "no cluster for "+a.Destinations[0].Target.Name()
+	missing := a.missing()
+	if missing > 0 {
+		a.MissingStatus = 503
 		if v.gatewayAPI {
-			a.Status = 500
+			a.MissingStatus = 500
 		}
+	}
+	if missing == len(a.Destinations) {
+		a.Kind, a.Status, a.Text = Refuse, a.MissingStatus, "no cluster for "+a.Destinations[0].Target.Name()
 		a.noCluster()
 	}
 }

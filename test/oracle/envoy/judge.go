@@ -77,15 +77,15 @@ func (j *Judge) Batch(ctx context.Context, subjects []Subject) error {
 	if err != nil {
 		return err
 	}
-	p, err := start(ctx, j.Binary, adminPort, append(listeners, terminate), clusters)
+	p, err := Start(ctx, j.Binary, adminPort, append(listeners, terminate), clusters)
 	if p != nil {
-		defer p.stop()
+		defer p.Stop()
 	}
 	if err != nil {
 		return err
 	}
 	if err := j.askAll(subjects, srv); err != nil {
-		return fmt.Errorf("%w\nenvoy said: %s", err, p.tail())
+		return fmt.Errorf("%w\nenvoy said: %s", err, p.Tail())
 	}
 	return nil
 }

@@ -23,16 +23,16 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
-// process is a running Envoy.
-type process struct {
+// Process is a running Envoy.
+type Process struct {
 	cmd    *exec.Cmd
 	dir    string
 	stderr bytes.Buffer
 	exited chan error
 }
 
-// start writes the bootstrap as binary protobuf and runs Envoy on it until it is ready.
-func start(ctx context.Context, binary string, adminPort uint32, listeners []*listener.Listener, clusters []*cluster.Cluster) (*process, error) {
+// Start writes the bootstrap as binary protobuf and runs Envoy on it until it is ready.
+func Start(ctx context.Context, binary string, adminPort uint32, listeners []*listener.Listener, clusters []*cluster.Cluster) (*Process, error) {
 	b := &bootstrap.Bootstrap{
 		Node:  &core.Node{Id: "oracle", Cluster: "oracle"},
 		Admin: &bootstrap.Admin{Address: loopback(adminPort)},
@@ -46,7 +46,7 @@ func start(ctx context.Context, binary string, adminPort uint32, listeners []*li
 	if err != nil {
 		return nil, err
 	}
-	p := &process{exited: make(chan error, 1)}
+	p := &Process{exited: make(chan error, 1)}
 	if p.dir, err = os.MkdirTemp("", "sidestep-oracle-"); err != nil {
 		return nil, err
 	}
@@ -64,13 +64,13 @@ func start(ctx context.Context, binary string, adminPort uint32, listeners []*li
 	return p, p.waitReady(adminPort)
 }
 
-func (p *process) waitReady(adminPort uint32) error {
+func (p *Process) waitReady(adminPort uint32) error {
 	client := &http.Client{Timeout: time.Second}
 	for deadline := time.Now().Add(180 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		select {
 		case err := <-p.exited:
 			p.exited <- err
-			return fmt.Errorf("envoy ended before it was ready: %v\n%s", err, p.tail())
+			return fmt.Errorf("envoy ended before it was ready: %v\n%s", err, p.Tail())
 		default:
 		}
 		resp, err := client.Get(fmt.Sprintf("http://127.0.0.1:%d/ready", adminPort))
@@ -83,16 +83,17 @@ func (p *process) waitReady(adminPort uint32) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("envoy was not ready after 180 seconds\n%s", p.tail())
+	return fmt.Errorf("envoy was not ready after 180 seconds\n%s", p.Tail())
 }
 
-// tail is the end of what Envoy said.
-func (p *process) tail() string {
+// Tail is the end of what Envoy said.
+func (p *Process) Tail() string {
 	s := p.stderr.String()
 	return s[max(0, len(s)-4000):]
 }
 
-func (p *process) stop() {
+// Stop ends it.
+func (p *Process) Stop() {
 	if p.cmd.Process != nil {
 		_ = p.cmd.Process.Kill()
 		<-p.exited

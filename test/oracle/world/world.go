@@ -40,7 +40,7 @@ func Build(c *corpus.Case) (*World, error) {
 	}
 	w := &World{Invalid: pols.invalid}
 	err = test.Wrap(func(t test.Failer) {
-		s := startIstiod(t, meshConfig(c), append(kubeObjects(c), pols.objects...), pols.configs)
+		s := Start(t, meshConfig(c), append(kubeObjects(c), pols.objects...), pols.configs, false)
 		w.Sidecar = s.Listeners(s.SetupProxy(sidecarProxy(c)))
 		w.Waypoint = s.Listeners(s.SetupProxy(waypointProxy(c)))
 		w.Ztunnel = ztunnelState(s.Env(), c)
