@@ -14,6 +14,9 @@ func (m *model) fromEnvoyTo(p *path, k callerKind, t target) (as arrival, ok boo
 	if t.addressing == ByPodIP {
 		return plaintext(" (pod addressed directly)") // the PassthroughCluster has no TLS
 	}
+	if p.unknown = t.doubt(false); p.unknown != "" {
+		return arrival{}, false
+	}
 	tls := t.svc.tlsFor(k.scope)
 	if tls.Unknown != "" {
 		p.unknown = "DestinationRule " + tls.By + ": " + tls.Unknown
@@ -21,7 +24,7 @@ func (m *model) fromEnvoyTo(p *path, k callerKind, t target) (as arrival, ok boo
 	}
 	// There is no HBONE to ORIGINAL_DST clusters (istio/istio#54921).
 	original := t.addressing == ByHeadless || tls.Passthrough
-	if !k.plain && !original && m.tunnels(t.w) && !(m.cfg.minor() < mutualTunnelsFrom && tls.at(t.portOfService()) == TLSIstioMutual) {
+	if !k.plain && !original && t.reach() != ReachForeignAddress && m.tunnels(t.w) && !(m.cfg.minor() < mutualTunnelsFrom && tls.at(t.portOfService()) == TLSIstioMutual) {
 		if m.cfg.NoHBONESend {
 			p.unknown = noHBONESend
 			return arrival{}, false
@@ -86,6 +89,8 @@ func (m *model) noAutoMTLS(t target, original bool) (why string, plain bool) {
 	peer := m.peer(t.w)
 	port, _ := peer.sidecarMode(t.port)
 	switch {
+	case t.reach() == ReachForeignAddress:
+		return " (an EndpointSlice has the address alone)", true
 	case t.w.Mode == ModeAmbient:
 		return " (no HBONE)", true // a caller that sends none; ambient pods do not offer legacy mTLS
 	case t.w.Mode != ModeSidecar:

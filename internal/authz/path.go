@@ -123,7 +123,18 @@ func (m *model) fromAmbient(p *path, t target, proto Protocol) {
 		m.throughWaypoint(p, wp, t, proto)
 		return
 	}
-	m.serve(p, t, proto, m.fromZtunnel(p, t.w, nil))
+	if p.unknown = t.doubt(true); p.unknown != "" {
+		return
+	}
+	switch t.reach() {
+	case ReachName:
+		p.failed = "ztunnel has no endpoint of service " + t.svc.name() + " here: its EndpointSlice names the pod without the UID that it has"
+	case ReachAddress, ReachForeignAddress:
+		p.route = append(p.route, "plaintext (an EndpointSlice has the address alone)")
+		m.serve(p, t, proto, arrival{})
+	default:
+		m.serve(p, t, proto, m.fromZtunnel(p, t.w, nil))
+	}
 }
 
 // fromZtunnel is how ztunnel (or a waypoint) reaches a workload. A sidecar that does not listen on HBONE is
@@ -180,6 +191,14 @@ func (m *model) throughWaypoint(p *path, wp *Waypoint, t target, proto Protocol)
 	}
 	h.prog = m.waypoint(wp, svc, envoyDialect(proto))
 	p.hops = append(p.hops, h)
+	if p.unknown = t.doubt(false); p.unknown != "" {
+		return
+	}
+	if t.reach() == ReachForeignAddress {
+		p.route = append(p.route, "plaintext (an EndpointSlice has the address alone)")
+		m.serve(p, t, proto, arrival{via: wp})
+		return
+	}
 	m.serve(p, t, proto, m.fromZtunnel(p, t.w, wp))
 }
 

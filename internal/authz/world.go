@@ -216,6 +216,8 @@ type ServicePort struct {
 	// TargetPort is the pods' port, with names resolved; 0 means the same as Port.
 	TargetPort uint16
 	Protocol   Protocol
+	// Doubt, when not empty, says why the pods' port cannot be told; ZtunnelDoubt why it cannot for calls of ztunnel.
+	Doubt, ZtunnelDoubt string
 }
 
 // Target gives the pods' port.
@@ -235,8 +237,10 @@ type Service struct {
 	Headless bool
 	// VIPs are the cluster addresses; empty when they are not known.
 	VIPs []netip.Addr
-	// Workloads are those whose pods the Service selects.
+	// Workloads are those whose pods the Service selects, or that its EndpointSlices name.
 	Workloads []Pods
+	// Reach is how EndpointSlices know some of the Workloads; ReachPod for the others.
+	Reach map[Pods]Reach
 	// Waypoint is the use-waypoint binding in effect, labels on Service and namespace resolved.
 	Waypoint Binding
 	// Canary, when not empty, names a second waypoint that takes a share of its connections: which one a

@@ -14,6 +14,7 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -45,7 +46,7 @@ func newLister(cfg *rest.Config, pageSize int64) (*lister, error) {
 	metav1.AddToGroupVersion(l.scheme, schema.GroupVersion{Version: "v1"})
 	for _, add := range []func(*runtime.Scheme) error{
 		corev1.AddToScheme, appsv1.AddToScheme, batchv1.AddToScheme, autoscalingv2.AddToScheme,
-		policyv1.AddToScheme, networkingv1.AddToScheme, admissionv1.AddToScheme,
+		policyv1.AddToScheme, networkingv1.AddToScheme, admissionv1.AddToScheme, discoveryv1.AddToScheme,
 	} {
 		if err := add(l.scheme); err != nil {
 			return nil, fmt.Errorf("register API types: %w", err)
@@ -188,6 +189,9 @@ func (l *lister) page(ctx context.Context, kind snapshot.KindInfo, gvk schema.Gr
 	r := l.rest.Get().AbsPath(path+"/"+kind.Resource).SetHeader("Accept", accept)
 	if size > 0 {
 		r = r.Param("limit", strconv.FormatInt(size, 10))
+	}
+	if kind.LabelSelector != "" {
+		r = r.Param("labelSelector", kind.LabelSelector)
 	}
 	if token != "" {
 		r = r.Param("continue", token)

@@ -93,9 +93,11 @@ func (w *watcher) source(info snapshot.KindInfo, version string, to *feed) (cach
 	if !w.lister.scheme.Recognizes(gvk) {
 		return &cache.ListWatch{
 			ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+				o.LabelSelector = info.LabelSelector
 				return w.dynamic.Resource(resource).List(ctx, o)
 			},
 			WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+				o.LabelSelector = info.LabelSelector
 				return opened(w.dynamic.Resource(resource).Watch(ctx, o))
 			},
 		}, unstructuredOf(gvk), nil
@@ -116,11 +118,12 @@ func (w *watcher) source(info snapshot.KindInfo, version string, to *feed) (cach
 	return &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			into := list.DeepCopyObject()
+			o.LabelSelector = info.LabelSelector
 			err := client.Get().Resource(info.Resource).VersionedParams(&o, options).Do(ctx).Into(into)
 			return into, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			o.Watch = true
+			o.Watch, o.LabelSelector = true, info.LabelSelector
 			return opened(client.Get().Resource(info.Resource).VersionedParams(&o, options).Watch(ctx))
 		},
 	}, example, nil

@@ -386,7 +386,7 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, k key, info snapsh
 		return
 	}
 	objects := s.objects
-	if s.Lag != nil && r.URL.Query().Get("labelSelector") == "" { // records are read as they are
+	if s.Lag != nil && r.URL.Query().Get("labelSelector") != live.LabelRecord { // records are read as they are
 		if at := int64(len(s.history)) - 1 - s.Lag(); at >= 0 && len(s.history) > 0 {
 			objects = s.history[at]
 		}

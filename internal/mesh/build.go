@@ -23,7 +23,8 @@ type builder struct {
 	// enablement are istio-cni's configured selectors, nil for the default rule.
 	enablement []enablement
 
-	siblings siblings
+	siblings  siblings
+	endpoints *endpointIndex
 	// template is what templateOf made last, of the pods whose spec is templateSpec.
 	template     *corev1.PodTemplateSpec
 	templateSpec *corev1.PodSpec
@@ -57,7 +58,9 @@ func Build(s *snapshot.Snapshot, assume Assume) *Mesh {
 	b.readControlPlanes()
 	b.readWebhooks()
 	b.readSettings()
+	b.readEndpoints()
 	b.gatherWorkloads()
+	b.settleEndpoints()
 	b.presumeInjection()
 	for _, w := range m.Workloads {
 		b.restart(w)
@@ -199,6 +202,9 @@ func (b *builder) markUnknown() {
 		l, done := byNamespace[w.Namespace]
 		if !done {
 			l.always = b.hidden(alwaysNeeded, w.Namespace)
+			if b.needsEndpoints(w.Namespace) {
+				l.always = append(l.always, b.hidden([]snapshot.Kind{kindEndpointSlice}, w.Namespace)...)
+			}
 			l.derived = append(slices.Clip(l.always), b.hidden(neededToDerive, w.Namespace)...)
 			l.bind = b.hidden(neededToBind, w.Namespace)
 			byNamespace[w.Namespace] = l

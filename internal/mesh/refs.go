@@ -8,8 +8,11 @@ var (
 	kindPod       = snapshot.Kind{Kind: "Pod"}
 	kindService   = snapshot.Kind{Kind: "Service"}
 	kindConfigMap = snapshot.Kind{Kind: "ConfigMap"}
-	kindIngress   = snapshot.Kind{Group: "networking.k8s.io", Kind: "Ingress"}
-	kindWebhook   = snapshot.Kind{Group: "admissionregistration.k8s.io", Kind: "MutatingWebhookConfiguration"}
+
+	kindEndpointSlice = snapshot.Kind{Group: "discovery.k8s.io", Kind: "EndpointSlice"}
+
+	kindIngress = snapshot.Kind{Group: "networking.k8s.io", Kind: "Ingress"}
+	kindWebhook = snapshot.Kind{Group: "admissionregistration.k8s.io", Kind: "MutatingWebhookConfiguration"}
 
 	kindGatewayClass     = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "GatewayClass"}
 	kindGateway          = snapshot.Kind{Group: "gateway.networking.k8s.io", Kind: "Gateway"}

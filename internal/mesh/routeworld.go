@@ -69,6 +69,11 @@ func (m *Mesh) routeUnknown(in route.Input) []string {
 			out = append(out, "objects of kind "+kind.Kind+": "+k.Reason)
 		}
 	}
+	for _, s := range m.Services {
+		if why := m.endpointsHidden(s); why != "" {
+			out = append(out, "EndpointSlices of Service "+s.Namespace+"/"+s.Name+": "+why)
+		}
+	}
 	fields := func(kind string, o snapshot.Object) {
 		for _, f := range m.Snapshot.UnknownFields(o) {
 			out = append(out, kind+" "+o.GetNamespace()+"/"+o.GetName()+" has the unknown field "+f)
@@ -182,8 +187,10 @@ func (m *Mesh) routeService(s *Service, position map[*Workload]int) route.Servic
 		if o.Spec.Type == corev1.ServiceTypeExternalName {
 			out.ExternalName = strings.ToLower(o.Spec.ExternalName)
 			out.Outside = []string{"name " + out.ExternalName}
-		} else if len(o.Spec.Selector) == 0 {
+		} else if len(o.Spec.Selector) == 0 && !s.sliced {
 			out.Outside = []string{"endpoints of " + s.Namespace + "/" + s.Name}
+		} else {
+			out.Outside = s.Outside
 		}
 	case *networkingv1.ServiceEntry:
 		out.Outside = entryEndpoints(&o.Spec)

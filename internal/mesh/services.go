@@ -50,6 +50,8 @@ func (b *builder) addService(o *corev1.Service) {
 	if len(o.Spec.Selector) > 0 && !s.External { // a Service without selector selects nothing
 		s.Workloads = b.index.match(o.Namespace, o.Spec.Selector)
 	}
+	set := b.endpoints.sets[s.Ref]
+	set.join(s)
 	for _, p := range o.Spec.Ports {
 		port := Port{Name: p.Name, Port: p.Port, Protocol: protocolOf(p)}
 		switch {
@@ -61,6 +63,7 @@ func (b *builder) addService(o *corev1.Service) {
 		default:
 			port.Target = p.Port
 		}
+		set.joinPort(&port, s.Ref, len(o.Spec.Selector) > 0)
 		s.Ports = append(s.Ports, port)
 	}
 	b.mesh.Services = append(b.mesh.Services, s)

@@ -169,8 +169,10 @@ type Service struct {
 	Headless bool
 	Ports    []Port
 	Selector map[string]string
-	// Workloads are those whose pods the service selects.
+	// Workloads are those whose pods the service selects, or that EndpointSlices put behind it.
 	Workloads []*Workload
+	// Outside are the endpoints of its EndpointSlices that are no workload of the snapshot.
+	Outside []string
 	// Waypoint is the binding in effect, never nil; IngressUseWaypoint whether ingress gateways honour it.
 	Waypoint           *Binding
 	IngressUseWaypoint bool
@@ -188,6 +190,10 @@ type Service struct {
 	// Uses lists the features of its routes and traffic policies.
 	Uses   []Use
 	Object snapshot.Object
+
+	sliced bool // EndpointSlices say what is behind it
+	// reach is how EndpointSlices know the workloads that they put behind it.
+	reach map[Ref]authz.Reach
 }
 
 // Port is a service port.
@@ -200,6 +206,8 @@ type Port struct {
 	Protocol string
 	// TargetName is the name of a named target port.
 	TargetName string
+	// Doubt says why the port of the pods cannot be told, ZtunnelDoubt why that cannot which ztunnel calls; mostly empty.
+	Doubt, ZtunnelDoubt string
 }
 
 // HTTP tells that an HTTP proxy sees requests on the port; sniffed ports count as such.

@@ -160,7 +160,9 @@ func (b *builder) addPods() {
 		if p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
 			continue // a finished pod has no traffic and no proxy
 		}
-		b.workloadOf(p).take(p)
+		w := b.workloadOf(p)
+		w.take(p)
+		b.endpoints.meet(p, w)
 	}
 }
 

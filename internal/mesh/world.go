@@ -121,6 +121,12 @@ func (m *Mesh) authzUnknown() []authz.Unknown {
 			}
 		}
 	}
+	for _, s := range m.Services {
+		u := authz.Unknown{What: kindEndpointSlice.Kind, Namespace: s.Namespace, Why: m.endpointsHidden(s)}
+		if u.Why != "" && !slices.Contains(out, u) {
+			out = append(out, u)
+		}
+	}
 	for _, p := range m.Policies {
 		// An AuthorizationPolicy carries its unknown fields itself.
 		fields := m.Snapshot.UnknownFields(p.Object)
@@ -319,7 +325,8 @@ func (m *Mesh) authzService(s *Service) authz.Service {
 		if p.Protocol == "udp" {
 			continue
 		}
-		port := authz.ServicePort{Name: p.Name, Port: uint16(p.Port), TargetPort: uint16(p.Target), Protocol: authz.ProtocolTCP}
+		port := authz.ServicePort{Name: p.Name, Port: uint16(p.Port), TargetPort: uint16(p.Target), Protocol: authz.ProtocolTCP,
+			Doubt: p.Doubt, ZtunnelDoubt: p.ZtunnelDoubt}
 		switch {
 		case p.Protocol == "":
 			port.Protocol = authz.ProtocolAuto
@@ -335,8 +342,17 @@ func (m *Mesh) authzService(s *Service) authz.Service {
 	}
 	for _, w := range s.Workloads {
 		for i := range w.Sets {
-			if len(w.Sets) == 1 || hasAll(w.Sets[i].Labels, s.Selector) {
-				out.Workloads = append(out.Workloads, authz.Pods{Ref: authzRef(w.Ref), Set: w.setName(i)})
+			reach, sliced := s.reach[w.Ref]
+			if !sliced && len(w.Sets) > 1 && !hasAll(w.Sets[i].Labels, s.Selector) {
+				continue
+			}
+			pods := authz.Pods{Ref: authzRef(w.Ref), Set: w.setName(i)}
+			out.Workloads = append(out.Workloads, pods)
+			if reach != authz.ReachPod {
+				if out.Reach == nil {
+					out.Reach = map[authz.Pods]authz.Reach{}
+				}
+				out.Reach[pods] = reach
 			}
 		}
 	}

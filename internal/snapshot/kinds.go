@@ -16,6 +16,7 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	k8snetv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -37,8 +38,10 @@ type KindInfo struct {
 	Optional bool
 	// CostOnly kinds are those that no verdict depends on, only the number of nodes.
 	CostOnly bool
-	// FilesOnly kinds are made by reading manifests; no API server has them.
+	// FilesOnly kinds are read from manifests alone; no API server has them, or it makes another kind of them.
 	FilesOnly bool
+	// LabelSelector is for those objects of the kind that a cluster is asked for; empty for all.
+	LabelSelector string
 	// New returns an empty object of the kind's Go type.
 	New func() Object
 
@@ -64,9 +67,17 @@ func costOnly(k KindInfo) KindInfo {
 	return k
 }
 
-// filesOnly marks a kind that no API server has.
+// filesOnly marks a kind that is not asked of an API server.
 func filesOnly(k KindInfo) KindInfo {
 	k.FilesOnly = true
+	return k
+}
+
+// endpointSlices are those that people, operators and the mirroring of Endpoints write. The control plane writes one and more for each
+// Service with a selector, as large as all pods together, and they say nothing that pods and selectors do not.
+func endpointSlices() KindInfo {
+	k := kind[discoveryv1.EndpointSlice]("discovery.k8s.io", "EndpointSlice", "endpointslices", true, false, "v1")
+	k.LabelSelector = discoveryv1.LabelManagedBy + "!=" + sliceController
 	return k
 }
 
@@ -86,6 +97,9 @@ var kinds = []KindInfo{
 	kind[corev1.Node]("", "Node", "nodes", false, false, "v1"),
 	kind[Pod]("", "Pod", "pods", true, false, "v1"),
 	kind[corev1.Service]("", "Service", "services", true, false, "v1"),
+	endpointSlices(),
+	// The control plane mirrors Endpoints into EndpointSlices (https://kubernetes.io/docs/concepts/services-networking/service/).
+	filesOnly(kind[corev1.Endpoints]("", "Endpoints", "endpoints", true, true, "v1")), //nolint:staticcheck // deprecated, and still written
 	kind[corev1.ServiceAccount]("", "ServiceAccount", "serviceaccounts", true, false, "v1"),
 	kind[corev1.ConfigMap]("", "ConfigMap", "configmaps", true, false, "v1"),
 	kind[corev1.ResourceQuota]("", "ResourceQuota", "resourcequotas", true, false, "v1"),
@@ -153,7 +167,7 @@ var kinds = []KindInfo{
 // Kinds lists every kind a snapshot can hold, in a fixed order.
 func Kinds() []KindInfo { return append([]KindInfo(nil), kinds...) }
 
-// ServedKinds lists the kinds that an API server may have, in the same order.
+// ServedKinds lists the kinds that an API server is asked for, in the same order.
 func ServedKinds() []KindInfo {
 	return slices.DeleteFunc(Kinds(), func(k KindInfo) bool { return k.FilesOnly })
 }

@@ -7,6 +7,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	k8snetv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -28,6 +29,10 @@ func Strip(o Object) {
 		}
 	case *k8snetv1.Ingress:
 		stripIngress(o)
+	case *discoveryv1.EndpointSlice:
+		stripSlice(o)
+	case *corev1.Endpoints: //nolint:staticcheck // deprecated, and still written
+		stripEndpoints(o)
 	case *corev1.ConfigMap:
 		stripConfigMap(o)
 	case *corev1.PersistentVolume:
