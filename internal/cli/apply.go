@@ -241,7 +241,7 @@ func (a *applying) read(ctx context.Context) (*migrate.Plan, *snapshot.Snapshot,
 		return nil, nil, err
 	}
 	sayProblems(a.env, snap.Problems())
-	options, err := a.plan.options(a.env)
+	options, err := a.plan.options(ctx, a.env)
 	if err != nil {
 		return nil, nil, err
 	}

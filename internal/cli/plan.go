@@ -1,13 +1,16 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/user"
 	"path/filepath"
 	"slices"
+	"time"
 
+	"github.com/sidestep-mesh/sidestep/internal/metric"
 	"github.com/sidestep-mesh/sidestep/internal/plan"
 	"github.com/sidestep-mesh/sidestep/internal/report"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
@@ -28,6 +31,7 @@ type planFlags struct {
 	out          string
 	from         string
 	change       string
+	metrics      metricFlags
 }
 
 func (f *planFlags) register(c *cobra.Command) {
@@ -35,6 +39,14 @@ func (f *planFlags) register(c *cobra.Command) {
 	outputFlag(c, &f.output, "text", "json", "html")
 	flags.BoolVar(&f.wide, "wide", false, "show every step, need and workload that stays, with reasons")
 	flags.StringVar(&f.calls, "calls", "", "`FILE` with the calls that exist: an answer of Prometheus about istio_requests_total or istio_tcp_*, or a list; see the example")
+	prom := &f.metrics.prom
+	flags.StringVar(&prom.URL, "prometheus", "", "ask this `URL` (Prometheus, Thanos, Mimir, VictoriaMetrics) for the calls that exist")
+	flags.StringVar(&prom.BearerFile, "prometheus-token-file", "", "`FILE` with a bearer token")
+	flags.StringVar(&prom.CAFile, "prometheus-ca", "", "PEM `FILE` with the authority of the server's certificate")
+	flags.StringVar(&prom.Tenant, "prometheus-tenant", "", "`NAME` sent as X-Scope-OrgID")
+	flags.DurationVar(&prom.Timeout, "prometheus-timeout", time.Minute, "give a query this `DURATION` at most")
+	flags.StringVar(&f.metrics.window, "window", "7d", "with --prometheus, what was called in this `TIME`: a job that runs once a month is not seen in a week")
+	c.MarkFlagsMutuallyExclusive("calls", "prometheus")
 	flags.StringArrayVar(&f.accept, "accept", nil, "take a divergence, as `CODE:NAMESPACE/NAME`; repeatable, needs --why")
 	flags.StringVar(&f.why, "why", "", "the `REASON` for what --accept takes; it is kept in the plan")
 	flags.StringVar(&f.canary, "canary", "", "the `NAMESPACE` whose workloads move first")
@@ -88,7 +100,7 @@ Exit codes:
 			if err := f.check(); err != nil {
 				return err
 			}
-			options, err := f.options(env)
+			options, err := f.options(c.Context(), env)
 			if err != nil {
 				return err
 			}
@@ -220,7 +232,7 @@ func writeTree(dir string, files []report.TreeFile) error {
 }
 
 // options turns flags into what package plan takes.
-func (f *planFlags) options(env *Env) (plan.Options, error) {
+func (f *planFlags) options(ctx context.Context, env *Env) (plan.Options, error) {
 	o := plan.Options{Canary: f.canary, MaxPods: f.maxPods, MaxNamespaces: f.maxNamespace, Each: onEveryCore}
 	if f.calls != "" {
 		raw, err := os.ReadFile(env.Path(f.calls))
@@ -229,6 +241,12 @@ func (f *planFlags) options(env *Env) (plan.Options, error) {
 		}
 		if o.Calls, err = plan.ReadCalls(raw, f.calls); err != nil {
 			return o, fmt.Errorf("--calls: %w", err)
+		}
+	}
+	if f.metrics.prom.URL != "" {
+		var err error
+		if o.Calls, o.NoCalls, err = f.ask(ctx, env); err != nil {
+			return o, err
 		}
 	}
 	for _, text := range f.accept {
@@ -240,6 +258,33 @@ func (f *planFlags) options(env *Env) (plan.Options, error) {
 		o.Accept = append(o.Accept, a)
 	}
 	return o, nil
+}
+
+// ask asks Prometheus for the calls that exist. A server that is gone or knows of none is no error: the plan says what then rests on
+// no evidence.
+func (f *planFlags) ask(ctx context.Context, env *Env) (calls *plan.CallGraph, why string, err error) {
+	f.metrics.metrics = metric.Calls()
+	dump, err := f.metrics.load(ctx, env)
+	if err != nil {
+		return nil, "", fmt.Errorf("--prometheus: %w", err)
+	}
+	r := dump.Result(metric.ObservedCalls)
+	switch {
+	case r.Failed != "":
+		why = "--prometheus: " + r.Failed
+	case r.Partial:
+		why = "--prometheus: the server gave a part of the answer, and what is missing would count as not called"
+	case len(r.Series) == 0:
+		why = "--prometheus: no call was recorded in " + f.metrics.window
+	}
+	if why != "" {
+		return nil, why, nil
+	}
+	labels := make([]map[string]string, 0, len(r.Series))
+	for _, s := range r.Series {
+		labels = append(labels, s.Labels)
+	}
+	return plan.CallsOf(labels, f.metrics.prom.URL), "", nil
 }
 
 // whoami is the name of the user, empty where the system does not tell.

@@ -17,6 +17,8 @@ import (
 type Options struct {
 	// Calls is what was observed; nil where nothing was.
 	Calls *CallGraph
+	// NoCalls says why there are none, where somebody was asked for them.
+	NoCalls string
 	// Accept are divergences that a person takes.
 	Accept []Acceptance
 	// Canary is a namespace whose workloads move before the others, as far as their needs allow; empty for none.
@@ -43,7 +45,7 @@ func Build(s *snapshot.Snapshot, o Options) (*Plan, error) {
 	y.checkBackends()
 	who := newCallers(start, o.Calls)
 	b := newSearch(newStates(s, start, o.Each), y, who)
-	b.offered = o.Accept
+	b.offered, b.noCalls = o.Accept, o.NoCalls
 	var found *order
 	for {
 		if err := b.settle(); err != nil {

@@ -107,22 +107,36 @@ func fromPrometheus(data json.RawMessage, source string) (*CallGraph, error) {
 			return nil, fmt.Errorf("%s: series %d has no destination_workload: sum by (source_workload, source_workload_namespace, source_principal, "+
 				"destination_workload, destination_workload_namespace, destination_service_name, destination_service_namespace)", source, i)
 		}
-		if known(m["destination_workload"]) == "" {
-			continue // outside the mesh, or not told: nobody's migration depends on it
-		}
-		c := Call{
-			From: Peer{Namespace: known(m["source_workload_namespace"]), Workload: known(m["source_workload"]), Principal: principal(m["source_principal"])},
-			To:   Peer{Namespace: known(m["destination_workload_namespace"]), Workload: known(m["destination_workload"])},
-		}
-		switch service := known(m["destination_service_name"]); {
-		case service == "InboundPassthroughCluster", service == "PassthroughCluster":
-			c.PodIP = true // Istio's names for calls that no service explains
-		case service != "":
-			c.Service = cmp.Or(known(m["destination_service_namespace"]), c.To.Namespace) + "/" + service
-		}
-		g.Calls = append(g.Calls, c)
+		g.add(m)
 	}
 	return g, nil
+}
+
+// CallsOf makes a call graph of the labels of series of istio_requests_total or istio_tcp_*, each of which counted something.
+func CallsOf(series []map[string]string, source string) *CallGraph {
+	g := &CallGraph{Source: source}
+	for _, labels := range series {
+		g.add(labels)
+	}
+	return g
+}
+
+// add adds the call of one series.
+func (g *CallGraph) add(m map[string]string) {
+	if known(m["destination_workload"]) == "" {
+		return // outside the mesh, or not told: nobody's migration depends on it
+	}
+	c := Call{
+		From: Peer{Namespace: known(m["source_workload_namespace"]), Workload: known(m["source_workload"]), Principal: principal(m["source_principal"])},
+		To:   Peer{Namespace: known(m["destination_workload_namespace"]), Workload: known(m["destination_workload"])},
+	}
+	switch service := known(m["destination_service_name"]); {
+	case service == "InboundPassthroughCluster", service == "PassthroughCluster":
+		c.PodIP = true // Istio's names for calls that no service explains
+	case service != "":
+		c.Service = cmp.Or(known(m["destination_service_namespace"]), c.To.Namespace) + "/" + service
+	}
+	g.Calls = append(g.Calls, c)
 }
 
 // known turns Istio's word for an empty label into an empty text.

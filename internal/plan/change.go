@@ -62,7 +62,7 @@ func BuildChange(s *snapshot.Snapshot, want []snapshot.Object, o Options) (*Plan
 	p.Proof = st.proof
 	p.Limits = append(p.Limits, "the proof is about who may call whom: where routes lead and what they do on the way is not part of it; see sidestep route diff")
 	if !c.who.observed {
-		p.Limits = append(p.Limits, "no calls were observed: give --calls")
+		p.Limits = append(p.Limits, "no calls were observed"+why(o.NoCalls)+": every caller by Service that policies admit counts as one that calls; give --calls or --prometheus")
 	}
 	return p, nil
 }

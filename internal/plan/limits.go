@@ -16,9 +16,17 @@ const hbonePort = 15008
 func (b *search) limits() []string {
 	out := []string{"the proof is about who may call whom: routing, telemetry, NetworkPolicies and the time that a change takes to reach every proxy are not part of it"}
 	if !b.who.observed {
-		out = append(out, "no calls were observed: needs marked possible rest on no evidence, and calls to pod addresses, from outside and of a workload to itself were taken not to exist; give --calls")
+		out = append(out, "no calls were observed"+why(b.noCalls)+": needs marked possible rest on no evidence, and calls to pod addresses, from outside and of a workload to itself were taken not to exist; give --calls or --prometheus")
 	}
 	return append(out, b.networkPolicies()...)
+}
+
+// why puts a reason into a sentence.
+func why(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return " (" + reason + ")"
 }
 
 // networkPolicies names those that would drop calls between ambient pods.

@@ -34,6 +34,8 @@ type search struct {
 	fresh map[*mover]bool
 	// offered are the divergences that a person takes, accepted those of them that something rests on.
 	offered, accepted []Acceptance
+	// noCalls says why no calls were observed, where that was tried.
+	noCalls string
 }
 
 // moves reports whether the workload at a place is still meant to move.
