@@ -71,6 +71,15 @@ func authorizers(list json.RawMessage) string {
 	return string(text)
 }
 
+// canonical is the text of settings in one order and without comments; what cannot be read is left as it is.
+func canonical(settings string) string {
+	out, err := yaml.YAMLToJSON([]byte(settings))
+	if err != nil {
+		return settings
+	}
+	return string(out)
+}
+
 func (b *builder) outside(what, value string) {
 	if b.mesh.outside == nil {
 		b.mesh.outside = map[string]string{}
@@ -95,6 +104,15 @@ func (b *builder) gatherOutside() {
 		}
 		slices.Sort(hosts)
 		b.outside("the egress hosts of "+refOf(kindSidecar, o).String(), "["+strings.Join(hosts, " ")+"]")
+		if len(o.Spec.GetIngress()) > 0 {
+			// An ingress listener takes the place of those that istiod makes of Services, their protocol included
+			// (pilot/pkg/networking/core/listener_inbound.go buildInboundChainConfigs).
+			var listeners []string
+			for _, l := range o.Spec.GetIngress() {
+				listeners = append(listeners, l.String())
+			}
+			b.outside("the ingress listeners of "+refOf(kindSidecar, o).String(), strings.Join(listeners, " "))
+		}
 	}
 	for _, o := range snapshot.All[*securityv1.RequestAuthentication](b.snap) {
 		for i, rule := range o.Spec.GetJwtRules() {
@@ -104,7 +122,7 @@ func (b *builder) gatherOutside() {
 			}
 		}
 	}
-	planesDiffer := slices.ContainsFunc(b.planes, func(cp *controlPlane) bool { return cp.settings != b.planes[0].settings })
+	planesDiffer := slices.ContainsFunc(b.planes, func(cp *controlPlane) bool { return canonical(cp.settings) != canonical(b.planes[0].settings) })
 	for _, w := range b.mesh.Workloads {
 		if planesDiffer && w.Mode == Sidecar && w.Role == Application {
 			// One configuration stands for all: that of the primary control plane.
