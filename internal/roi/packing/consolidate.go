@@ -14,7 +14,8 @@ const mostCandidates = 100
 // failing that, one node by a cheaper one. It reports whether there was one. Nodes that go without a replacement are the caller's.
 func (d *drainer) consolidate() bool {
 	for g := range d.p.groups {
-		if d.p.groups[g].Rule != terms.ByKarpenter || !slices.ContainsFunc(d.p.groups[g].Kinds, func(k Kind) bool { return k.Hourly > 0 }) {
+		// A pool of one kind has nothing cheaper to offer.
+		if d.p.groups[g].Rule != terms.ByKarpenter || len(d.p.groups[g].Kinds) < 2 || !slices.ContainsFunc(d.p.groups[g].Kinds, func(k Kind) bool { return k.Hourly > 0 }) {
 			continue
 		}
 		var list []*bin
