@@ -238,3 +238,7 @@ func sameObjects(t testing.TB, want, got map[string]string) {
 		}
 	}
 }
+
+func epochOf(seconds int) time.Time {
+	return time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC).Add(time.Duration(seconds) * time.Second)
+}
