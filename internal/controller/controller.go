@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/sidestep-mesh/sidestep/api/v1alpha1"
+	"github.com/sidestep-mesh/sidestep/internal/duty"
 	"github.com/sidestep-mesh/sidestep/internal/live"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -84,7 +85,15 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("register metrics: %w", err)
 	}
 	e := &engine{cluster: &live.Cluster{Config: counted, Name: o.Cluster.Name}, quiet: o.Quiet, log: o.Log, meters: m, changed: make(chan event.GenericEvent, 1)}
-	r := &reconciler{client: mgr.GetClient(), engine: e, meters: m, events: mgr.GetEventRecorder(Name), now: time.Now, namespace: o.Namespace}
+	writer, err := live.NewWriter(e.cluster)
+	if err != nil {
+		return err
+	}
+	p := &planner{engine: e, client: mgr.GetClient(), reader: mgr.GetAPIReader(), namespace: o.Namespace, log: o.Log,
+		wake: make(chan struct{}, 1), wanted: map[string]v1alpha1.MigrationSpec{}, plans: map[string]*planned{}}
+	c := &carrier{engine: e, planner: p, writer: writer, log: o.Log, now: time.Now,
+		wake: make(chan struct{}, 1), wanted: map[string]*v1alpha1.Migration{}, done: map[string]*duty.Carried{}}
+	r := &reconciler{client: mgr.GetClient(), engine: e, planner: p, carrier: c, meters: m, events: mgr.GetEventRecorder(Name), now: time.Now}
 	err = builder.ControllerManagedBy(mgr).Named("migration").
 		For(&v1alpha1.Migration{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesRawSource(source.Channel(e.changed, handler.EnqueueRequestsFromMapFunc(r.every))).
@@ -93,8 +102,10 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("set the controller up: %w", err)
 	}
-	if err := mgr.Add(e); err != nil {
-		return err
+	for _, r := range []manager.Runnable{e, p, c} {
+		if err := mgr.Add(r); err != nil {
+			return err
+		}
 	}
 	if err := mgr.Start(ctx); err != nil {
 		if meta.IsNoMatchError(err) {

@@ -67,9 +67,14 @@ func (e *engine) take(news live.News) {
 	took := time.Since(began)
 	e.meters.audited(took, news.Snapshot.Len())
 	e.log.Debug("audited", "objects", news.Snapshot.Len(), "touched", firstOf(news.Touched), "count", len(news.Touched), "seconds", took.Seconds())
+	e.announce()
+}
+
+// announce has every Migration looked at.
+func (e *engine) announce() {
 	select {
 	case e.changed <- event.GenericEvent{Object: &v1alpha1.Migration{}}:
-	default: // whoever comes to the one before takes this state
+	default: // whoever comes to the one before sees this too
 	}
 }
 

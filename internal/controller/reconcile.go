@@ -21,12 +21,13 @@ import (
 
 // reconciler gives Migrations their status.
 type reconciler struct {
-	client    client.Client
-	engine    *engine
-	meters    *meters
-	events    events.EventRecorder
-	now       func() time.Time
-	namespace string
+	client  client.Client
+	engine  *engine
+	planner *planner
+	carrier *carrier
+	meters  *meters
+	events  events.EventRecorder
+	now     func() time.Time
 }
 
 // every asks for every Migration to be looked at: the state of the mesh is new.
@@ -53,11 +54,19 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	if err := r.client.Get(ctx, req.NamespacedName, &mig); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.meters.forget(req.Name)
+			r.planner.forget(req.Name)
+			r.carrier.forget(req.Name)
 			return reconcile.Result{}, nil
 		}
 		return reconcile.Result{}, err
 	}
-	out := duty.Assess(&mig, duty.View{Mesh: s.mesh, Audit: s.audit, World: s.world, Lost: s.lost}, r.now())
+	view := duty.View{Mesh: s.mesh, Audit: s.audit, World: s.world, Lost: s.lost}
+	enforce := mig.Spec.Mode == v1alpha1.Enforce
+	if p := r.planner.want(&mig, enforce || mig.Spec.Mode == v1alpha1.Recommend); p != nil {
+		view.Planned = p.numbers
+	}
+	view.Carried = r.carrier.want(&mig, enforce && !mig.Spec.Paused)
+	out := duty.Assess(&mig, view, r.now())
 	if err := r.write(ctx, &mig, out.Status); err != nil {
 		return reconcile.Result{}, err
 	}

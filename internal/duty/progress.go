@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/sidestep-mesh/sidestep/api/v1alpha1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -96,8 +97,31 @@ func Approved(spec *v1alpha1.MigrationSpec, hash string, w Wave) bool {
 	return false
 }
 
-// progress says what the controller does, or waits for.
+// LeadingApproved counts the waves from the first on that may begin, in their order.
+func LeadingApproved(spec *v1alpha1.MigrationSpec, hash string, waves []Wave) int {
+	for i, w := range waves {
+		if !Approved(spec, hash, w) {
+			return i
+		}
+	}
+	return len(waves)
+}
+
+// progress says what the controller does, or waits for, and tells when that changes.
 func (a *assessment) progress() {
+	was := ""
+	if c := meta.FindStatusCondition(a.was.Conditions, v1alpha1.ConditionProgressing); c != nil {
+		was = c.Reason
+	}
+	a.progressing()
+	c := meta.FindStatusCondition(a.out.Status.Conditions, v1alpha1.ConditionProgressing)
+	if c.Reason != was && a.view.Carried != nil {
+		a.tell(a.self(), a.view.Carried.Stuck, c.Reason, "%s", c.Message)
+		a.remember(c.Reason, "%s", c.Message)
+	}
+}
+
+func (a *assessment) progressing() {
 	c := a.out.Status.Workloads
 	done := c.ToMove == 0
 	where := fmt.Sprintf("%d of %s in ambient mode, %d to move, %d keep their sidecars", c.Ambient, plural(int(c.Total), "workload", "workloads"), c.ToMove, c.Keep)
@@ -123,9 +147,10 @@ func (a *assessment) progress() {
 		}
 		a.condition(v1alpha1.ConditionProgressing, status, a.view.Carried.Reason, a.view.Carried.Message)
 		a.out.Status.Held = a.view.Carried.Held[:min(len(a.view.Carried.Held), mostHeld)]
-	case mode == v1alpha1.Recommend || mode == v1alpha1.Enforce:
-		a.condition(v1alpha1.ConditionProgressing, metav1.ConditionFalse, ReasonObserving,
-			"The controller only observes as yet, in this mode too: sidestep plan shows what it would do, sidestep apply does it; "+where+".")
+	case mode == v1alpha1.Enforce || mode == v1alpha1.Recommend && a.view.Planned == nil:
+		a.condition(v1alpha1.ConditionProgressing, metav1.ConditionTrue, "Planning", "A plan is made; "+where+".")
+	case mode == v1alpha1.Recommend:
+		a.condition(v1alpha1.ConditionProgressing, metav1.ConditionFalse, "Recommending", "The plan is written down and nothing is carried out: "+where+".")
 	default:
 		a.condition(v1alpha1.ConditionProgressing, metav1.ConditionFalse, ReasonObserving, "Nothing is planned or carried out in mode Observe: "+where+".")
 	}
