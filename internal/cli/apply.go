@@ -61,11 +61,7 @@ func gateNames() []string {
 func (f *migrationFlags) checkGates(more ...string) error {
 	if i := slices.Index(f.without, "metrics"); i >= 0 {
 		f.without = slices.Delete(f.without, i, i+1)
-		for _, g := range verify.All() {
-			if g.Metrics {
-				f.without = append(f.without, g.Name)
-			}
-		}
+		f.without = append(f.without, verify.OnMetrics()...)
 	}
 	for _, name := range f.without {
 		if !slices.Contains(append(gateNames(), more...), name) {

@@ -13,6 +13,7 @@ import (
 	"github.com/sidestep-mesh/sidestep/internal/live"
 	"github.com/sidestep-mesh/sidestep/internal/migrate"
 	"github.com/sidestep-mesh/sidestep/internal/snapshot"
+	"github.com/sidestep-mesh/sidestep/internal/verify"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -158,6 +159,9 @@ func (c *carrier) begin(ctx context.Context, mig *v1alpha1.Migration, p *planned
 	g := migrate.Progress{Until: waves, MaxPods: int(mig.Spec.Strategy.MaxPods), Soak: 5 * time.Minute}
 	if s := mig.Spec.Gates.Soak; s != nil {
 		g.Soak = s.Duration
+	}
+	if mig.Spec.Gates.Prometheus == nil {
+		g.LeaveOut(verify.OnMetrics(), who(mig), c.now())
 	}
 	g.Wished(migrate.Run, who(mig), c.now())
 	root := c.engine.current.Load().mesh.Settings.RootNamespace

@@ -107,6 +107,17 @@ func All() []Gate {
 	}
 }
 
+// OnMetrics are the names of the gates that need a Prometheus server.
+func OnMetrics() []string {
+	var out []string
+	for _, g := range All() {
+		if g.Metrics {
+			out = append(out, g.Name)
+		}
+	}
+	return out
+}
+
 // Lookup finds a gate by name.
 func Lookup(name string) (Gate, bool) {
 	for _, g := range All() {
