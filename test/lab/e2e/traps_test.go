@@ -65,7 +65,7 @@ func codesOf(report auditReport, c scenario.Claim) ([]string, error) {
 		if w.Namespace+"/"+w.Name != c.Name {
 			continue
 		}
-		if w.Mode != c.Mode || w.Verdict != c.Verdict {
+		if w.Mode != c.Mode || !slices.Contains(strings.Split(c.Verdict, "|"), w.Verdict) {
 			return nil, fmt.Errorf("%s: the audit says mode %s and verdict %s, want %s and %s", w, w.Mode, w.Verdict, c.Mode, c.Verdict)
 		}
 		for _, f := range w.Findings {
@@ -183,7 +183,8 @@ func TestARestartIsDueForEveryKindOfWorkload(t *testing.T) {
 	report := audit(ctx, t, "--kubeconfig", shared.Kubeconfig)
 	for _, c := range []scenario.Claim{
 		{Name: ns + "/web", Mode: "sidecar", Verdict: "ambient", Codes: []string{"SS106"}},
-		{Name: ns + "/db", Mode: "sidecar", Verdict: "ambient", Codes: []string{"SS106"}},
+		// Its pods have names, which a virtual machine of another scenario could call: then it keeps its sidecar.
+		{Name: ns + "/db", Mode: "sidecar", Verdict: "ambient|sidecar", Codes: []string{"SS106"}},
 		{Name: ns + "/agent", Mode: "sidecar", Verdict: "ambient", Codes: []string{"SS106"}},
 		// It has no pods now: its next ones will be right.
 		{Name: ns + "/nightly", Mode: "ambient", Verdict: "ambient", Without: []string{"SS106"}},

@@ -17,7 +17,7 @@ import (
 type Claim struct {
 	Kind           string // "" for a workload
 	Name           string // namespace/name
-	Mode, Verdict  string // of a workload
+	Mode, Verdict  string // of a workload; verdicts that depend on what else is loaded are separated by |
 	Codes, Without []string
 }
 
