@@ -68,6 +68,11 @@ func (m *Mesh) WaysRound() map[Ref][]WayRound {
 		return nil
 	}
 	today := AuthzWorld(m)
+	// Both sides are views of one state: a sidecar that may not know a Service does not come to be one between them.
+	today.Workloads = slices.Clone(today.Workloads)
+	for i := range today.Workloads {
+		today.Workloads[i].Narrow = false
+	}
 	m.addSomebody(&today)
 	closed := m.withoutOtherWays(&today, served)
 	result := authz.NewProver(&closed).Compare(&today, authz.Options{
@@ -78,7 +83,7 @@ func (m *Mesh) WaysRound() map[Ref][]WayRound {
 	for i := range result.Divergences {
 		d := &result.Divergences[i]
 		w := served[d.Request.To.Workload.Ref]
-		if d.Kind != authz.Weaker || d.Before.By != authz.PointWaypoint || d.After.Decision == authz.Deny || w == nil {
+		if d.Before.Decision != authz.Deny || d.Before.By != authz.PointWaypoint || d.After.Decision == authz.Deny || w == nil {
 			continue
 		}
 		if ways[w.Ref] == nil {
@@ -171,7 +176,7 @@ func (m *Mesh) withoutOtherWays(today *authz.World, served map[authz.Ref]*Worklo
 		to := served[x.Ref]
 		if to == nil {
 			if x.Role == authz.RoleApplication {
-				x.Mode, x.HostNetwork, x.Narrow = authz.ModeAmbient, false, false
+				x.Mode, x.HostNetwork = authz.ModeAmbient, false
 			}
 			continue
 		}
